@@ -1,0 +1,184 @@
+"""The record of one analysis: what `analysis.json` holds.
+
+A number that cannot be known (Hounsfield units of an 8-bit picture, millilitres without spacing) is None, never
+guessed. `SCHEMA_VERSION` changes its first figure when a key changes meaning or goes away.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundglass.finding import Finding
+
+SCHEMA_VERSION = "1.0"
+
+Label = Literal["COVID", "OtherPneumonia", "Normal"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceRecord(Record):
+    """What was read. Shape, spacing and orientation are those of the input file; None for pictures."""
+
+    format: str
+    shape: list[int]
+    spacing_mm: list[float] | None
+    orientation: str | None
+    units: Literal["HU", "grey"]
+    details: dict[str, str] = Field(default_factory=dict)
+
+
+class LungVolumes(Record):
+    """Lung volumes in millilitres, infection included."""
+
+    total: float | None
+    right: float | None
+    left: float | None
+
+
+class InfectionVolumes(Record):
+    """Infected volumes in millilitres, per lung and per kind."""
+
+    total: float | None
+    right: float | None
+    left: float | None
+    ground_glass: float | None
+    consolidation: float | None
+
+
+class Involvement(Record):
+    """Infected share of the lung (lung including infection), percent; None where there is no lung."""
+
+    total: float | None
+    right: float | None
+    left: float | None
+
+
+class Interval(Record):
+    """A range, in the units of what it belongs to."""
+
+    low: float
+    high: float
+
+
+class Zone(Record):
+    """One third (upper, middle, lower) of one lung, by the lung's own height.
+
+    `score` is 0 without infection, 1 below 5 %, 2 from 5 to below 25 %, 3 from 25 to below 50 %, 4 from 50 %.
+    """
+
+    name: str
+    lung_ml: float | None
+    infection_ml: float | None
+    percent: float | None
+    score: int | None = Field(ge=0, le=4)
+
+
+class HUHistogram(Record):
+    """Voxels of the lungs (infection included) per range of Hounsfield units.
+
+    Bin i covers `edges[i] <= HU < edges[i + 1]`; values outside are counted in the first or last bin.
+    """
+
+    edges: list[int]
+    counts: list[int]
+
+
+class DensityBand(Record):
+    """Share of the lung in a range of Hounsfield units, in percent and millilitres."""
+
+    name: str
+    low_hu: int
+    high_hu: int
+    percent: float
+    ml: float
+
+
+class Measurements(Record):
+    """The numbers of one scan, or of one picture or set of pictures (millilitres and HU are then None)."""
+
+    lung_volume_ml: LungVolumes
+    infection_volume_ml: InfectionVolumes
+    involvement_percent: Involvement
+    involvement_interval_percent: Interval | None
+    zones: list[Zone]
+    zonal_severity_score: int | None = Field(ge=0, le=24)
+    mean_lung_hu: float | None
+    mean_infection_hu: float | None
+    hu_histogram: HUHistogram | None
+    density_bands: list[DensityBand] | None
+    consolidation_share_percent: float | None
+    subtype_method: Literal["hu-threshold", "network"] | None
+
+
+class Classification(Record):
+    """What the scan looks like, with calibrated probabilities where `calibrated` says so."""
+
+    probabilities: dict[Label, float]
+    label: Label | None
+    calibrated: bool
+    abstained: bool
+
+
+class ModelRecord(Record):
+    """A network that took part."""
+
+    name: str
+    sha256: str
+
+
+class RunRecord(Record):
+    """How the result came about. `peak_memory_mb` is that of the whole process."""
+
+    groundglass: str
+    models: list[ModelRecord]
+    options: dict[str, Any]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    started: str
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    precision: str
+
+
+class SliceRecord(Record):
+    """The result for one picture of a set."""
+
+    file: str
+    measurements: Measurements
+    classification: Classification | None
+    findings: list[Finding]
+
+
+class Analysis(Record):
+    """Everything known about one case, as written to `analysis.json`."""
+
+    schema_version: str = SCHEMA_VERSION
+    case: str
+    source: SourceRecord
+    measurements: Measurements
+    classification: Classification | None
+    findings: list[Finding]
+    slices: list[SliceRecord] | None = None
+    labels: dict[str, dict[str, str]]
+    run: RunRecord
+
+    def to_json(self) -> str:
+        """The record as indented JSON."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Analysis:
+        """Read a record back.
+
+        Raises:
+            pydantic.ValidationError: the text is not a record of this schema version.
+        """
+        return cls.model_validate_json(text)

@@ -1,0 +1,1 @@
+"""Input checks: what is wrong with a scan, in plain words, and what to do."""

@@ -1,0 +1,1 @@
+"""Reading scans and pictures, writing results."""

@@ -1,0 +1,1 @@
+"""Volumes, involvement, density and zones from a scan and its label maps."""

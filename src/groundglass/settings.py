@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from groundglass.errors import OptionError
+
+Precision = Literal["auto", "bf16", "f32"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Settings:
     """
 
     threads: int = 0
-    precision: str = "auto"
+    precision: Precision = "auto"
     max_voxels: int = 1_200_000_000
     max_archive_bytes: int = 8 * 1024**3
     max_files: int = 20_000
@@ -50,7 +53,7 @@ class Settings:
         variables = os.environ if environment is None else environment
         return cls(
             threads=_whole_number(variables, "GROUNDGLASS_THREADS", cls.threads),
-            precision=variables.get("GROUNDGLASS_PRECISION", cls.precision),
+            precision=cast(Precision, variables.get("GROUNDGLASS_PRECISION", cls.precision)),
             max_voxels=_whole_number(variables, "GROUNDGLASS_MAX_VOXELS", cls.max_voxels),
             max_archive_bytes=_whole_number(variables, "GROUNDGLASS_MAX_ARCHIVE_BYTES", cls.max_archive_bytes),
             max_files=_whole_number(variables, "GROUNDGLASS_MAX_FILES", cls.max_files),

@@ -44,7 +44,8 @@ class CTVolume:
     """A CT scan in RAS+ order.
 
     Attributes:
-        values: float32 (x, y, z), x to the patient's right, y to anterior, z to superior.
+        values: float32 (x, y, z), x to the patient's right, y to anterior, z to superior; in Fortran order where
+            the reader made it, so that an axial slice is one block of memory.
         geometry: grid of `values`.
         source: origin, with the grid of the file.
         units: `HU`, or `grey` (0..255, a windowed copy of a scan: no Hounsfield units can be known).
@@ -82,7 +83,7 @@ class CTVolume:
         """
         _check_shape(array, source.geometry)
         order = source.geometry.ras_order()
-        values = np.ascontiguousarray(order.apply(array), dtype=np.float32)
+        values = np.asarray(order.apply(array), dtype=np.float32, order="F")
         return cls(values, source.geometry.reordered(order), source, units, findings)
 
     def with_values(self, values: NDArray[np.float32], *, units: Units, findings: tuple[Finding, ...]) -> CTVolume:
@@ -187,7 +188,8 @@ class Slice2D:
         """Check shape and type."""
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8 or 0 in self.pixels.shape:
             raise InvalidImageError(
-                f"{self.name}: the picture is {self.pixels.dtype} of shape {self.pixels.shape}; expected uint8 rows x columns"
+                f"{self.name}: the picture is {self.pixels.dtype} of shape {self.pixels.shape}; "
+                "expected uint8 rows x columns"
             )
 
 

@@ -1,0 +1,109 @@
+"""`groundglass analyze`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundglass.cli.console import findings_table, progress_bar, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from groundglass.analysis import Analysis
+
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="A scan (.nii, .nii.gz, .mha, .nrrd, DICOM folder, .zip or .dcm) or a PNG/JPG slice or a folder of them.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Series = Annotated[
+    str | None,
+    typer.Option("--series", help="DICOM series to take when there are several: its number in the list or UID end."),
+]
+Irregular = Annotated[
+    bool, typer.Option("--allow-irregular", help="Fill missing or uneven slices by interpolation instead of refusing.")
+]
+
+
+def command(
+    scan: Input,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results; gets one folder per case.")
+    ] = (Path("groundglass-results")),
+    series: Series = None,
+    allow_irregular: Irregular = False,
+    probability: Annotated[bool, typer.Option("--probability", help="Also write the infection probability.")] = False,
+    infection_threshold: Annotated[
+        float | None, typer.Option(help="Infection probability from which lung counts as infected.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Find lungs and infection in a scan and measure them.
+
+    Writes OUT/CASE/ with lungs.nii.gz, infection.nii.gz, overlay.png, report.html and analysis.json.
+    """
+    from groundglass.io.write import check_output_folder
+    from groundglass.options import AnalysisOptions
+    from groundglass.pipeline import analyze
+
+    options = AnalysisOptions(
+        series=series,
+        allow_irregular=allow_irregular,
+        probability=probability,
+        infection_threshold=infection_threshold,
+    )
+    check_output_folder(output)
+    with progress_bar(quiet or as_json) as progress:
+        result = analyze(scan, options=options, progress=progress)
+        progress("report", 0, 0)
+        folder = result.save(output)
+    if as_json:
+        print(result.analysis.to_json(), end="")
+    else:
+        show_result(result.analysis, folder)
+    return 0
+
+
+def show_result(analysis: Analysis, folder: Path) -> None:
+    """Print the summary table, the findings and where the files are."""
+    show(summary_table(analysis))
+    if analysis.findings:
+        show(findings_table(analysis.findings))
+    typer.echo(f"Report: {folder / 'report.html'}")
+    typer.echo("Not a medical device: for research and teaching only.")
+
+
+def summary_table(analysis: Analysis) -> Table:
+    """The main numbers, right lung, left lung and total."""
+    from rich.table import Table
+    from rich.text import Text
+
+    numbers = analysis.measurements
+    table = Table(title=Text(f"{analysis.case}"), title_justify="left")
+    table.add_column("")
+    for side in ("total", "right", "left"):
+        table.add_column(side, justify="right")
+    rows = (
+        ("Lung volume (ml)", numbers.lung_volume_ml, 0),
+        ("Infection volume (ml)", numbers.infection_volume_ml, 1),
+        ("Involvement (%)", numbers.involvement_percent, 1),
+    )
+    for name, values, digits in rows:
+        table.add_row(name, *(_number(getattr(values, side), digits) for side in ("total", "right", "left")))
+    table.add_row("Ground-glass (ml)", _number(numbers.infection_volume_ml.ground_glass, 1), "", "")
+    table.add_row("Consolidation (ml)", _number(numbers.infection_volume_ml.consolidation, 1), "", "")
+    table.add_row("Severity score (0-24)", _number(numbers.zonal_severity_score, 0), "", "")
+    table.add_row("Mean lung density (HU)", _number(numbers.mean_lung_hu, 0), "", "")
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "not known" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,54 @@
+"""`groundglass demo`: a synthetic chest CT with known truth, analyzed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundglass.cli.analyze import Json, Quiet, show_result
+from groundglass.cli.console import progress_bar, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from groundglass.phantom.compare import TruthComparison
+
+
+def command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the scan and the results.")] = (
+        Path("groundglass-demo")
+    ),
+    seed: Annotated[int, typer.Option(help="Another seed makes another patient.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make a synthetic chest CT, analyze it and print the truth beside the result."""
+    from groundglass.io.write import check_output_folder
+    from groundglass.phantom import make_chest
+    from groundglass.phantom.compare import compare_with_truth
+    from groundglass.phantom.nifti import write_nifti as write_scan
+    from groundglass.pipeline import analyze
+    from groundglass.result import AnalysisResult
+
+    check_output_folder(output)
+    with progress_bar(quiet or as_json) as progress, tempfile.TemporaryDirectory(dir=output) as scratch:
+        progress("synthetic scan", 0, 0)
+        phantom = make_chest(seed=seed)
+        scan = Path(scratch) / f"synthetic-chest-{seed}.nii.gz"
+        write_scan(phantom.volume, scan, orientation="LPS")
+        progress("synthetic scan", 1, 1)
+        result = analyze(scan, progress=progress)
+        assert isinstance(result, AnalysisResult)
+        folder = result.save(output)
+        scan.replace(output / scan.name)
+    comparison = compare_with_truth(phantom, result.lungs, result.infection)
+    if as_json:
+        print(json.dumps({"truth": comparison.model_dump(), "analysis": json.loads(result.analysis.to_json())}))
+        return 0
+    show_result(result.analysis, folder)
+    show(comparison_table(comparison))
+    return 0

@@ -1,0 +1,143 @@
+"""Probabilities for a whole scan or a set of pictures, on their own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.analysis import ModelRecord
+from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at
+from groundglass.inference.segment import SliceSegmenter, at_own_size
+from groundglass.models.catalog import load_card
+from groundglass.options import AnalysisOptions
+from groundglass.settings import Settings
+from groundglass.volume import CTVolume, PictureSet
+
+AIR_HU = -1024.0
+
+Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The loaded networks of an analysis; one load serves any number of scans.
+
+    Attributes:
+        segmenter: lung and infection network.
+        lung_threshold: lung probability from which a pixel is lung.
+        infection_threshold: infection probability from which a lung pixel is infected.
+    """
+
+    segmenter: SliceSegmenter
+    lung_threshold: float
+    infection_threshold: float
+
+    @classmethod
+    def load(cls, options: AnalysisOptions | None = None, settings: Settings | None = None) -> Networks:
+        """Verify and compile the networks.
+
+        Raises:
+            ModelError: unknown name, weights missing or damaged.
+        """
+        options, settings = options or AnalysisOptions(), settings or Settings.from_environment()
+        card = load_card(options.model)
+        of_channel = dict(zip(card.channels, card.thresholds, strict=True))
+        return cls(
+            SliceSegmenter(card, precision=settings.precision, threads=settings.threads or None),
+            options.lung_threshold or of_channel["lung"],
+            options.infection_threshold or of_channel["infection"],
+        )
+
+    @property
+    def records(self) -> list[ModelRecord]:
+        """Name and checksum of each network, for the run record."""
+        card = self.segmenter.card
+        return [ModelRecord(name=card.name, sha256=card.sha256)]
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic in use, `bf16` or `f32`."""
+        return self.segmenter.precision
+
+    @property
+    def licence(self) -> str:
+        """Terms of the networks' training data."""
+        return self.segmenter.card.licence
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Probabilities, uint8 with 0..255 for 0..1.
+
+    Attributes:
+        lung: (x, y, z) for a scan, (rows, columns) for a picture.
+        infection: same shape.
+        consolidation: same shape; of infected tissue, how likely it is consolidated.
+    """
+
+    lung: NDArray[np.uint8]
+    infection: NDArray[np.uint8]
+    consolidation: NDArray[np.uint8]
+
+
+def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> Channels:
+    """Run the network over the axial slices of a scan.
+
+    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`).
+
+    Args:
+        volume: the scan.
+        segmenter: the network.
+        progress: called with (slices done, slices to do).
+
+    Returns:
+        Probabilities on the scan's grid in RAS+ order, one axial slice contiguous in memory.
+    """
+    columns, rows, count = volume.geometry.shape
+    spacing = volume.geometry.spacing
+    field = SquareField.of(rows, columns, spacing[1], spacing[0])
+    seen = slices_to_look_at(count, spacing[2])
+    planes = {name: np.zeros((count, rows, columns), np.uint8) for name in segmenter.card.channels}
+    results = segmenter.stream(_axial_slices(volume, field, seen), kind="hu" if volume.units == "HU" else "picture")
+    for done, (z, result) in enumerate(zip(seen, results, strict=True), start=1):
+        for name, probability in zip(segmenter.card.channels, result, strict=True):
+            planes[name][z] = field.crop(at_own_size(probability, *field.padded_shape))
+        progress(done, len(seen))
+    for stack in planes.values():
+        fill_between(stack, seen)
+    # [z, row, column] in display order -> (x, y, z) in RAS+: rows run to posterior, columns to the left.
+    ras = {name: stack.transpose(2, 1, 0)[::-1, ::-1] for name, stack in planes.items()}
+    return Channels(ras["lung"], ras["infection"], ras["consolidation"])
+
+
+def _axial_slices(volume: CTVolume, field: SquareField, seen: list[int]) -> Iterator[NDArray[np.generic]]:
+    outside = AIR_HU if volume.units == "HU" else 0.0
+    for z in seen:
+        image = field.pad(volume.axial(z), outside)
+        yield image if volume.units == "HU" else np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def picture_probabilities(pictures: PictureSet, segmenter: SliceSegmenter, *, progress: Step) -> list[Channels]:
+    """Run the network over pictures.
+
+    Args:
+        pictures: the pictures.
+        segmenter: the network.
+        progress: called with (pictures done, pictures to do).
+
+    Returns:
+        Probabilities per picture, at the picture's own size.
+    """
+    images = [picture.pixels for picture in pictures.slices]
+    results: list[Channels] = []
+    for image, result in zip(images, segmenter.stream(images, kind="picture"), strict=True):
+        own = {
+            name: at_own_size(probability, *image.shape)
+            for name, probability in zip(segmenter.card.channels, result, strict=True)
+        }
+        results.append(Channels(own["lung"], own["infection"], own["consolidation"]))
+        progress(len(results), len(images))
+    return results

@@ -1,0 +1,177 @@
+"""What `analyze` returns: the record together with the images, and how they are saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.analysis import Analysis, Measurements
+from groundglass.finding import Finding
+from groundglass.io.write import atomic_write_bytes, case_folder, write_nifti
+from groundglass.volume import CTVolume, Heatmap, LabelMap, PictureSet
+
+if TYPE_CHECKING:
+    from groundglass.report.render import RenderedReport
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisResult:
+    """The analysis of one scan.
+
+    Attributes:
+        analysis: the record, as in `analysis.json`.
+        volume: the scan that was analyzed, in RAS+ order.
+        lungs: 1 = right lung, 2 = left lung, on the scan's grid.
+        infection: 1 = ground-glass, 2 = consolidation, on the scan's grid.
+        probability: probability of infection, where it was asked for.
+        licence: terms of the network's training data, printed in the report.
+    """
+
+    analysis: Analysis
+    volume: CTVolume
+    lungs: LabelMap
+    infection: LabelMap
+    probability: Heatmap | None
+    licence: str
+
+    @property
+    def measurements(self) -> Measurements:
+        """The numbers of the scan."""
+        return self.analysis.measurements
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Remarks on the input and the result."""
+        return self.analysis.findings
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the case into `folder/<case>/`; it appears there only when complete.
+
+        Returns:
+            The folder of the case.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        analysis, report = _timed(self.analysis, "report", self._render)
+        with case_folder(Path(folder), analysis.case) as (partial, final):
+            analysis, _ = _timed(analysis, "write", lambda: self._write_images(partial))
+            _write_report(partial, analysis, report)
+        return final
+
+    def _render(self) -> RenderedReport:
+        from groundglass.report.render import render_volume
+
+        return render_volume(
+            volume=self.volume,
+            lungs=self.lungs,
+            infection=self.infection,
+            analysis=self.analysis,
+            licence=self.licence,
+        )
+
+    def _write_images(self, folder: Path) -> None:
+        write_nifti(self.lungs, folder / "lungs.nii.gz")
+        write_nifti(self.infection, folder / "infection.nii.gz")
+        if self.probability is not None:
+            write_nifti(self.probability, folder / "infection_probability.nii.gz")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureResult:
+    """The analysis of one picture or of a folder of pictures.
+
+    Attributes:
+        analysis: the record, as in `analysis.json`; `analysis.slices` has one entry per picture.
+        pictures: what was analyzed.
+        lungs: per picture uint8 (rows, columns), 1 = right lung, 2 = left lung.
+        infection: per picture uint8 (rows, columns), 1 = ground-glass, 2 = consolidation.
+        probability: per picture uint8 (rows, columns), 0..255 for 0..1, where it was asked for.
+        licence: terms of the network's training data, printed in the report.
+    """
+
+    analysis: Analysis
+    pictures: PictureSet
+    lungs: list[NDArray[np.uint8]]
+    infection: list[NDArray[np.uint8]]
+    probability: list[NDArray[np.uint8]] | None
+    licence: str
+
+    @property
+    def measurements(self) -> Measurements:
+        """The pooled numbers of all pictures."""
+        return self.analysis.measurements
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Remarks on the input and the result."""
+        return self.analysis.findings
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the case into `folder/<case>/`; it appears there only when complete.
+
+        Returns:
+            The folder of the case.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        analysis, report = _timed(self.analysis, "report", self._render)
+        with case_folder(Path(folder), analysis.case) as (partial, final):
+            analysis, _ = _timed(analysis, "write", lambda: self._write_images(partial))
+            _write_report(partial, analysis, report)
+        return final
+
+    def _render(self) -> RenderedReport:
+        from groundglass.report.render import render_pictures
+
+        return render_pictures(
+            pictures=self.pictures,
+            lungs=self.lungs,
+            infection=self.infection,
+            analysis=self.analysis,
+            licence=self.licence,
+        )
+
+    def _write_images(self, folder: Path) -> None:
+        for kind, images in self._image_sets().items():
+            (folder / kind).mkdir()
+            for picture, image in zip(self.pictures.slices, images, strict=True):
+                atomic_write_bytes(folder / kind / mask_name(picture.name), _png(image))
+
+    def _image_sets(self) -> dict[str, list[NDArray[np.uint8]]]:
+        sets = {"lungs": self.lungs, "infection": self.infection}
+        return sets if self.probability is None else sets | {"infection_probability": self.probability}
+
+
+def mask_name(picture: str) -> str:
+    """File name of a picture's mask: the picture's own name with the ending `.png`."""
+    return Path(picture).with_suffix(".png").name
+
+
+def _timed(analysis: Analysis, stage: str, work: Callable[[], R]) -> tuple[Analysis, R]:
+    start = time.perf_counter()
+    outcome = work()
+    seconds = analysis.run.seconds | {stage: round(time.perf_counter() - start, 3)}
+    return analysis.model_copy(update={"run": analysis.run.model_copy(update={"seconds": seconds})}), outcome
+
+
+def _write_report(folder: Path, analysis: Analysis, report: RenderedReport) -> None:
+    atomic_write_bytes(folder / "overlay.png", report.overlay_png)
+    atomic_write_bytes(folder / "report.html", report.report_html.encode())
+    atomic_write_bytes(folder / "analysis.json", analysis.to_json().encode())
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    import cv2
+
+    _, data = cv2.imencode(".png", image)
+    return bytes(data)

@@ -1,0 +1,224 @@
+"""The door: any input, a path or an object in memory, becomes a `CTVolume` or a `PictureSet`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from groundglass.errors import InputNotFoundError, InvalidImageError, OptionError, UnsupportedFormatError
+from groundglass.io.border import border
+from groundglass.io.folder import FolderContent, look_into, nothing_readable, pictures_of_one_folder
+from groundglass.io.options import ReadOptions, case_name
+from groundglass.io.sniff import Kind, refuse, sniff
+from groundglass.progress import Progress, silent
+from groundglass.settings import Settings
+from groundglass.volume import CTVolume, PictureSet, Source
+
+if TYPE_CHECKING:
+    import nibabel
+    import SimpleITK
+
+    from groundglass.finding import Finding
+    from groundglass.geometry import Vector3
+    from groundglass.io.dicom_series import SeriesInfo
+
+_VOLUME_FILES: tuple[Kind, ...] = ("nifti", "mha", "nrrd")
+
+
+def read_input(
+    path: str | Path,
+    *,
+    series: str | None = None,
+    allow_irregular: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> CTVolume | PictureSet:
+    """Read a scan or pictures; the content decides how, not the name.
+
+    Args:
+        path: NIfTI, MetaImage, NRRD, a DICOM file, folder or ZIP, a PNG or JPEG picture or a folder of them.
+        series: which DICOM series, by its number or the ending of its UID; None takes the only one that fits.
+        allow_irregular: interpolate DICOM slices that are missing or unevenly spaced.
+        settings: limits; from the environment when None.
+        progress: called with ("read", done, total).
+
+    Returns:
+        A volume in HU (as far as the file says), or pictures.
+
+    Raises:
+        InputError: one of its kinds; the message says what was found and what to do.
+        OptionError: `series` given for an input that is not DICOM.
+    """
+    location = _existing(path)
+    limits = settings or Settings.from_environment()
+    options = ReadOptions(case_name(location), series, allow_irregular, limits, progress or silent)
+    if location.is_dir():
+        return _read_folder(location, location.name or str(location), options)
+    found = sniff(location)
+    if found.kind == "zip":
+        from groundglass.io.archive import unpacked
+
+        with unpacked(location, options.settings) as folder:
+            return _read_folder(folder, location.name, options)
+    if found.kind in {"unknown", "empty", "broken"}:
+        raise refuse(location, found)
+    return _read_file(location, found.kind, options)
+
+
+def list_series(path: str | Path, *, settings: Settings | None = None) -> list[SeriesInfo]:
+    """The DICOM series of a file, folder or ZIP, whether they can be analyzed or not.
+
+    Args:
+        path: DICOM file, folder or ZIP.
+        settings: limits; from the environment when None.
+
+    Raises:
+        InputError: no DICOM there, or nothing readable.
+    """
+    from groundglass.io.archive import unpacked
+    from groundglass.io.dicom import describe_series
+
+    location = _existing(path)
+    limits = settings or Settings.from_environment()
+    if location.is_dir():
+        return describe_series(look_into(location, limits).of("dicom"), location.name)
+    if sniff(location).kind == "zip":
+        with unpacked(location, limits) as folder:
+            return describe_series(look_into(folder, limits).of("dicom"), location.name)
+    return describe_series([location], location.name)
+
+
+def from_array(
+    array: NDArray[Any],
+    *,
+    spacing: Vector3 | None = None,
+    affine: ArrayLike | None = None,
+    case: str = "array",
+) -> CTVolume:
+    """A volume from HU in memory.
+
+    Args:
+        array: (i, j, k). With `spacing`, the axes run to the patient's right, to anterior and to superior.
+        spacing: voxel sizes in millimetres; or
+        affine: 4x4, voxel index -> RAS millimetres (as in nibabel). Exactly one of the two.
+        case: name for the output folder.
+
+    Raises:
+        OptionError: neither or both of `spacing` and `affine`.
+        InvalidImageError: not one volume of real numbers.
+        InvalidGeometryError: a spacing or affine that describes no volume.
+    """
+    from groundglass.io.convert import named_grid, require_real_numbers, spatial_shape, volume_from_array
+
+    if (spacing is None) == (affine is None):
+        raise OptionError("give either `spacing` or `affine` with an array, so that its millimetres are known")
+    require_real_numbers(array.dtype, case)
+    shape = spatial_shape(array.shape, case)
+    if spacing is not None and np.shape(spacing) != (3,):
+        raise InvalidImageError(f"{case}: the spacing is {spacing}; expected three sizes in millimetres")
+    matrix = np.diag([*spacing, 1.0]) if spacing is not None else affine
+    source = Source(case_name(Path(case)), "array", named_grid(shape, np.asarray(matrix), case))
+    return volume_from_array(array.reshape(shape), source)
+
+
+def from_nibabel(image: nibabel.spatialimages.SpatialImage, *, case: str = "image") -> CTVolume:
+    """A volume from a nibabel image.
+
+    Args:
+        image: its own header decides on the grid, as for a NIfTI file.
+        case: name for the output folder.
+
+    Raises:
+        InputError: as `read_input` for a NIfTI file.
+    """
+    import nibabel as reader
+
+    from groundglass.io.convert import named_grid, spatial_shape, volume_from_array
+    from groundglass.io.nifti import grid_of_header
+
+    shape = spatial_shape(image.shape, case)
+    findings: tuple[Finding, ...] = ()
+    if isinstance(image, reader.Nifti1Pair):
+        geometry, findings = grid_of_header(image.header, case)
+    else:
+        geometry = named_grid(shape, image.affine, case)
+    with border(Path(case), "image"):
+        array = np.asanyarray(image.dataobj)
+    source = Source(case_name(Path(case)), "nibabel", geometry, {"voxel_type": str(array.dtype)})
+    return volume_from_array(array.reshape(shape), source, findings=findings)
+
+
+def from_simpleitk(image: SimpleITK.Image, *, case: str = "image") -> CTVolume:
+    """A volume from a SimpleITK image (its world is LPS; converted once, here as for files).
+
+    Args:
+        image: one volume of HU.
+        case: name for the output folder.
+
+    Raises:
+        InputError: not one volume of real numbers.
+    """
+    from groundglass.io.simpleitk import volume_from_itk
+
+    return volume_from_itk(image, case_name(Path(case)), "simpleitk")
+
+
+def _existing(path: str | Path) -> Path:
+    location = Path(path).expanduser()
+    with border(location, "file or folder"):
+        if not location.exists():
+            raise InputNotFoundError(f"{path}: no such file or folder; check the path")
+        if not (location.is_dir() or location.is_file()):
+            raise UnsupportedFormatError(f"{path}: neither a file nor a folder; expected an image file or a folder")
+    return location
+
+
+def _read_file(path: Path, kind: Kind, options: ReadOptions) -> CTVolume | PictureSet:
+    if kind == "dicom":
+        from groundglass.io.dicom import read_dicom
+
+        return read_dicom([path], path.name, options)
+    if options.series is not None:
+        raise OptionError(f"a series was asked for ({options.series}), but {path.name} is not DICOM; leave it out")
+    if kind == "picture":
+        from groundglass.io.raster import read_picture
+
+        return read_picture(path, options)
+    if kind == "nifti":
+        from groundglass.io.nifti import read_nifti
+
+        return read_nifti(path, options)
+    from groundglass.io.simpleitk import read_itk
+
+    return read_itk(path, kind, options)
+
+
+def _read_folder(folder: Path, name: str, options: ReadOptions) -> CTVolume | PictureSet:
+    content = look_into(folder, options.settings)
+    if dicom := content.of("dicom"):
+        from groundglass.io.dicom import read_dicom
+
+        return read_dicom(dicom, name, options, unreadable=content.unreadable)
+    if volumes := _headers_only(content):
+        if len(volumes) > 1:
+            names = ", ".join(sorted(path.name for path in volumes)[:5])
+            raise UnsupportedFormatError(
+                f"{name}: {len(volumes)} volumes ({names}); expected one scan; give one of them, or all to `batch`"
+            )
+        return _read_file(volumes[0], sniff(volumes[0]).kind, options)
+    if pictures := content.of("picture"):
+        from groundglass.io.raster import read_pictures
+
+        if options.series is not None:
+            raise OptionError(f"a series was asked for ({options.series}), but {name} holds pictures; leave it out")
+        chosen, findings = pictures_of_one_folder(pictures, folder, name)
+        return read_pictures(chosen, options, findings)
+    raise nothing_readable(name, content)
+
+
+def _headers_only(content: FolderContent) -> list[Path]:
+    """The volume files of a folder, an `.hdr` + `.img` pair counted once."""
+    return [path for path in content.of(*_VOLUME_FILES) if path.suffix.lower() != ".img"]

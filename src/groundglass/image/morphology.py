@@ -1,0 +1,116 @@
+"""Shapes of binary masks: smoothing along the slices, closing, holes, islands.
+
+Stacks are uint8 arrays (slice, row, column) of 0 and 1, one axial slice after the other in memory.
+"""
+
+from __future__ import annotations
+
+import cc3d
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Stack = NDArray[np.uint8]
+Plane = NDArray[np.uint8]
+
+
+def majority_along_slices(stack: Stack) -> Stack:
+    """Median of each voxel and its two neighbours along the slices: removes what flickers in a single slice.
+
+    The first and the last slice stay as they are.
+    """
+    if len(stack) < 3:
+        return stack
+    below, here, above = stack[:-2], stack[1:-1], stack[2:]
+    smoothed = stack.copy()
+    smoothed[1:-1] = (below & here) | (here & above) | (below & above)
+    return smoothed
+
+
+def bridge_slices(stack: Stack) -> Stack:
+    """Add what both neighbouring slices have: closes a slice that was missed."""
+    if len(stack) < 3:
+        return stack
+    bridged = stack.copy()
+    bridged[1:-1] |= stack[:-2] & stack[2:]
+    return bridged
+
+
+def ellipse(radius_rows: float, radius_columns: float) -> Plane:
+    """A filled ellipse as structuring element; radii in pixels."""
+    rows, columns = max(round(radius_rows), 0), max(round(radius_columns), 0)
+    y, x = np.ogrid[-rows : rows + 1, -columns : columns + 1]
+    inside = (y / max(rows, 1)) ** 2 + (x / max(columns, 1)) ** 2 <= 1.0 + 1e-9
+    return np.asarray(inside, dtype=np.uint8)
+
+
+def close_plane(plane: Plane, element: Plane) -> Plane:
+    """Morphological closing of one slice; nothing is added or lost at the picture's border."""
+    box = bounding_box(plane)
+    if box is None:
+        return plane.copy()
+    rows, columns = element.shape[0] // 2, element.shape[1] // 2
+    padded = np.pad(plane[box], ((rows + 1, rows + 1), (columns + 1, columns + 1)))
+    closed = np.asarray(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, element), dtype=np.uint8)
+    result = plane.copy()
+    result[box] = closed[rows + 1 : -rows - 1, columns + 1 : -columns - 1]
+    return result
+
+
+def holes_plane(plane: Plane) -> Plane:
+    """Background of one slice that does not reach the picture's border."""
+    padded = np.pad(1 - plane, 1, constant_values=1)
+    _, labels = cv2.connectedComponents(padded, connectivity=4)
+    outside = labels[0, 0]
+    return np.asarray((padded == 1) & (labels != outside), dtype=np.uint8)[1:-1, 1:-1]
+
+
+def holes_of_slices(stack: Stack) -> Stack:
+    """Holes of every slice, see `holes_plane`; empty slices are skipped."""
+    holes = np.zeros_like(stack)
+    box = bounding_box(stack)
+    if box is None:
+        return holes
+    for index in range(box[0].start, box[0].stop):
+        holes[index][box[1:]] = holes_plane(stack[index][box[1:]])
+    return holes
+
+
+def bounding_box(array: NDArray[np.generic]) -> tuple[slice, ...] | None:
+    """Smallest box around all values that are not zero; None for an empty array."""
+    box = []
+    for axis in range(array.ndim):
+        others = tuple(other for other in range(array.ndim) if other != axis)
+        used = np.flatnonzero(array.any(axis=others))
+        if not used.size:
+            return None
+        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    return tuple(box)
+
+
+def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Connected components of a mask.
+
+    Args:
+        stack: any value but 0 is inside.
+        connectivity: 6, 18 or 26 in 3D, 4 or 8 in 2D.
+
+    Returns:
+        Labels from 1, and the voxels of every label (index 0: background).
+    """
+    labels = cc3d.connected_components(stack != 0, connectivity=connectivity)
+    sizes = np.bincount(labels.ravel())
+    return np.asarray(labels, dtype=np.uint32), np.asarray(sizes, dtype=np.int64)
+
+
+def without_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: int = 26) -> NDArray[np.uint8]:
+    """A mask without its components of fewer than `smallest` voxels."""
+    box = bounding_box(stack)
+    if box is None or smallest <= 1:
+        return stack
+    labels, sizes = components(stack[box], connectivity=connectivity)
+    keep = sizes >= smallest
+    keep[0] = False
+    cleaned = np.zeros_like(stack)
+    cleaned[box] = keep[labels]
+    return cleaned

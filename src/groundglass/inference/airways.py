@@ -1,0 +1,137 @@
+"""Trachea and main bronchi, followed from slice to slice by their Hounsfield units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.image.morphology import Plane, Stack, ellipse
+
+LUMEN_HU = -900.0
+SMALLEST_MM2 = 25.0
+START_MM2 = (50.0, 700.0)
+LARGEST_MM2 = 900.0
+FROM_MIDLINE_MM = 45.0
+SHORTEST_MM = 25.0
+WALL_MM = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Lumen:
+    """One dark spot of a slice.
+
+    Attributes:
+        label: its number in the slice's component picture.
+        area_mm2: its area.
+        round: whether it looks like a cut through a tube.
+        column: x of its centre, in pixels.
+    """
+
+    label: int
+    area_mm2: float
+    round: bool
+    column: float
+
+
+def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle: float) -> Stack:
+    """Lumen and wall of the trachea and the main bronchi.
+
+    The trachea is the longest chain of round dark spots near the midline, each overlapping the one above, that
+    starts in the upper half of the scan. From there the lumen is followed downwards; a spot too large for an airway
+    (a leak into emphysema) ends its branch.
+
+    Args:
+        hu: (slice, y, x) Hounsfield units.
+        spacing: (x, y, z) in millimetres.
+        middle: column of the body's midline.
+
+    Returns:
+        Mask of the same shape; empty where no trachea is found.
+    """
+    found = np.zeros(hu.shape, dtype=np.uint8)
+    pictures = [_spots(plane, spacing[0] * spacing[1]) for plane in hu]
+    chain = _longest_chain(pictures, spacing, middle)
+    if chain is None:
+        return found
+    top, mask = chain
+    _follow(pictures, found, top, mask)
+    element = ellipse(WALL_MM / spacing[1] + 0.5, WALL_MM / spacing[0] + 0.5)
+    for index in np.flatnonzero(found.any(axis=(1, 2))):
+        found[index] = cv2.dilate(found[index], element)
+    return found
+
+
+Spots = tuple[NDArray[np.int32], list[Lumen]]
+
+
+def _spots(plane: NDArray[np.float32], pixel_mm2: float) -> Spots:
+    """Dark spots of a slice that do not reach its border and are small enough for an airway."""
+    smooth = cv2.GaussianBlur(np.ascontiguousarray(plane), (3, 3), 0.7)
+    dark = np.asarray(smooth < LUMEN_HU, dtype=np.uint8)
+    _, labels, stats, centres = cv2.connectedComponentsWithStats(dark, connectivity=4)
+    left, top, width, height = (stats[:, column] for column in (0, 1, 2, 3))
+    area = stats[:, cv2.CC_STAT_AREA] * pixel_mm2
+    inside = (left > 0) & (top > 0) & (left + width < plane.shape[1]) & (top + height < plane.shape[0])
+    chosen = np.flatnonzero(inside & (area >= SMALLEST_MM2) & (area <= LARGEST_MM2))
+    spots = []
+    for label in chosen[chosen > 0]:
+        filled = stats[label, cv2.CC_STAT_AREA] / (width[label] * height[label])
+        aspect = max(width[label], height[label]) / min(width[label], height[label])
+        spots.append(
+            Lumen(int(label), float(area[label]), bool(filled > 0.55 and aspect < 2.2), float(centres[label][0]))
+        )
+    return np.asarray(labels, dtype=np.int32), spots
+
+
+def _longest_chain(
+    pictures: list[Spots], spacing: tuple[float, float, float], middle: float
+) -> tuple[int, Plane] | None:
+    """Slice and mask where the longest chain of tube-like spots starts."""
+    best: tuple[int, Plane] | None = None
+    longest = SHORTEST_MM / spacing[2]
+    seen: set[tuple[int, int]] = set()
+    for top in range(len(pictures) - 1, len(pictures) // 2, -1):
+        for spot in pictures[top][1]:
+            if (top, spot.label) in seen or not _starts(spot, spacing[0], middle):
+                continue
+            links = _chain(pictures, top, spot)
+            seen.update(links)
+            if len(links) > longest:
+                longest, best = len(links), (top, np.asarray(pictures[top][0] == spot.label, dtype=np.uint8))
+    return best
+
+
+def _starts(spot: Lumen, column_mm: float, middle: float) -> bool:
+    near = abs(spot.column - middle) * column_mm <= FROM_MIDLINE_MM
+    return spot.round and near and START_MM2[0] <= spot.area_mm2 <= START_MM2[1]
+
+
+def _chain(pictures: list[Spots], top: int, spot: Lumen) -> list[tuple[int, int]]:
+    """Tube-like spots below one another, from `spot` on."""
+    links = [(top, spot.label)]
+    mask = pictures[top][0] == spot.label
+    for index in range(top - 1, -1, -1):
+        labels, spots = pictures[index]
+        under = np.bincount(labels[mask])
+        below = [s for s in spots if s.label < under.size and under[s.label] and s.round and s.area_mm2 <= START_MM2[1]]
+        if not below:
+            break
+        chosen = max(below, key=lambda s: int(under[s.label]))
+        links.append((index, chosen.label))
+        mask = labels == chosen.label
+    return links
+
+
+def _follow(pictures: list[Spots], found: Stack, top: int, start: Plane) -> None:
+    """Mark every spot connected from above with the trachea."""
+    found[top] = start
+    for index in range(top - 1, -1, -1):
+        labels, spots = pictures[index]
+        above = np.unique(labels[found[index + 1] > 0])
+        keep = [spot.label for spot in spots if spot.label in above]
+        if not keep:
+            return
+        found[index] = np.isin(labels, keep)

@@ -1,0 +1,158 @@
+"""From the network's infection probability to ground-glass and consolidation inside the lungs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.errors import InvalidImageError
+from groundglass.image.morphology import Stack, bounding_box, without_islands
+from groundglass.volume import INFECTION_NAMES, CTVolume, LabelMap, require_same_grid
+
+GROUND_GLASS, CONSOLIDATION = 1, 2
+
+MINIMUM_LESION_ML = 0.1
+"""Lesions below this are removed: a ball of 6 mm, smaller than a secondary pulmonary lobule."""
+MINIMUM_LESION_VOXELS = 4
+CONSOLIDATION_HU = -200.0
+"""HU from which infected lung counts as consolidated."""
+SMOOTHING_MM = 1.2
+"""Standard deviation of the Gaussian, within the slice and within the lung, applied before the HU are compared."""
+SUBTYPE_MINIMUM_ML = 0.03
+MINIMUM_PICTURE_SHARE = 1.5e-4
+
+SubtypeMethod = Literal["hu-threshold", "network"]
+
+
+def subtype_method(volume: CTVolume | None = None, *, by_network: bool = True) -> SubtypeMethod | None:
+    """How ground-glass and consolidation are told apart.
+
+    Args:
+        volume: the scan; None for pictures.
+        by_network: whether the network gives a consolidation probability.
+
+    Returns:
+        `hu-threshold` where there are Hounsfield units, else `network` where it can tell, else None.
+    """
+    if volume is not None and volume.units == "HU":
+        return "hu-threshold"
+    return "network" if by_network else None
+
+
+def segment_infection(
+    probability: NDArray[np.uint8],
+    consolidation: NDArray[np.uint8] | None,
+    volume: CTVolume,
+    lungs: LabelMap,
+    *,
+    threshold: float = 0.5,
+) -> LabelMap:
+    """Find the infection inside the lungs.
+
+    Args:
+        probability: (x, y, z) on the grid of `volume`, 0..255 for 0..1.
+        consolidation: probability, 0..255, that an infected voxel is consolidated; used for grey values only.
+        volume: the scan.
+        lungs: labels on the same grid; infection outside them is dropped.
+        threshold: probability from which a voxel is infected, 0..1.
+
+    Returns:
+        Labels 1 = ground-glass, 2 = consolidation. Where `subtype_method` is None, everything is labelled 1.
+
+    Raises:
+        InvalidImageError: a probability is not on the volume's grid.
+        GeometryMismatchError: the lungs are not on the volume's grid.
+    """
+    require_same_grid(volume, lungs)
+    for name, values in (("infection", probability), ("consolidation", consolidation)):
+        if values is not None and values.shape != volume.geometry.shape:
+            raise InvalidImageError(
+                f"the {name} probability has the shape {values.shape}; the scan has {volume.geometry.shape}"
+            )
+    labels = np.zeros(volume.geometry.shape, dtype=np.uint8, order="F")
+    infected = np.asarray(probability >= _level(threshold), dtype=np.uint8)
+    infected &= lungs.labels > 0
+    smallest = max(MINIMUM_LESION_VOXELS, round(MINIMUM_LESION_ML / volume.geometry.voxel_ml))
+    infected = without_islands(infected, smallest)
+    box = bounding_box(infected)
+    if box is not None:
+        inside = infected[box]
+        dense = _dense(inside, box, volume, lungs, consolidation)
+        labels[box] = inside + (inside & dense)
+    return LabelMap(labels, volume.geometry, INFECTION_NAMES, volume.source)
+
+
+def segment_infection_2d(
+    probability: NDArray[np.uint8],
+    consolidation: NDArray[np.uint8] | None,
+    lungs: NDArray[np.uint8],
+    threshold: float = 0.5,
+) -> NDArray[np.uint8]:
+    """Find the infection inside the lungs of a picture.
+
+    Args:
+        probability: (rows, columns), 0..255 for 0..1.
+        consolidation: probability, 0..255, that an infected pixel is consolidated.
+        lungs: labels (rows, columns).
+        threshold: probability from which a pixel is infected, 0..1.
+
+    Returns:
+        uint8 (rows, columns): 1 = ground-glass, 2 = consolidation; 1 everywhere without `consolidation`.
+
+    Raises:
+        InvalidImageError: the shapes differ.
+    """
+    if probability.shape != lungs.shape or (consolidation is not None and consolidation.shape != lungs.shape):
+        raise InvalidImageError(
+            f"a probability of shape {probability.shape}, lungs of {lungs.shape}; expected the same"
+        )
+    infected = np.asarray((probability >= _level(threshold)) & (lungs > 0), dtype=np.uint8)
+    smallest = max(MINIMUM_LESION_VOXELS, round(MINIMUM_PICTURE_SHARE * infected.size))
+    infected = without_islands(infected, smallest, connectivity=8)
+    if consolidation is not None:
+        infected = infected + (infected & np.asarray(consolidation >= 128, dtype=np.uint8))
+    return infected
+
+
+def _level(threshold: float) -> int:
+    return max(1, int(np.ceil(threshold * 255)))
+
+
+def _dense(
+    infected: Stack,
+    box: tuple[slice, ...],
+    volume: CTVolume,
+    lungs: LabelMap,
+    consolidation: NDArray[np.uint8] | None,
+) -> Stack:
+    """1 where infection counts as consolidation, in the box of the infection."""
+    method = subtype_method(volume, by_network=consolidation is not None)
+    if method == "hu-threshold":
+        hu = _smooth_within(volume.values[box], lungs.labels[box] > 0, volume.geometry.spacing)
+        dense = np.asarray(hu >= CONSOLIDATION_HU, dtype=np.uint8) & infected
+        return without_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
+    if method == "network" and consolidation is not None:
+        return np.asarray(consolidation[box] >= 128, dtype=np.uint8)
+    return np.zeros_like(infected)
+
+
+def _smooth_within(
+    values: NDArray[np.float32], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Gaussian smoothing of each axial slice over the lung alone, so that the chest wall does not brighten its edge.
+
+    HU are limited to -1000..200 first: a calcification or a clip must not colour its surroundings.
+    """
+    smooth = np.empty(values.shape, dtype=np.float32)
+    sigma_x, sigma_y = (max(SMOOTHING_MM / spacing[axis], 0.01) for axis in (0, 1))
+    for z in range(values.shape[2]):
+        weight = np.ascontiguousarray(inside[:, :, z], dtype=np.float32)
+        plane = np.clip(values[:, :, z], -1000.0, 200.0) * weight
+        # OpenCV's x runs along the second array axis, which is y here.
+        total = cv2.GaussianBlur(plane, (0, 0), sigmaX=sigma_y, sigmaY=sigma_x)
+        share = cv2.GaussianBlur(weight, (0, 0), sigmaX=sigma_y, sigmaY=sigma_x)
+        smooth[:, :, z] = total / np.maximum(share, 1e-3)
+    return smooth

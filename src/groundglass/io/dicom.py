@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from groundglass.errors import InputError, InvalidGeometryError, SeriesError, UnreadableFileError
 from groundglass.finding import Finding
+from groundglass.io.assemble import SLAB, volume_from_slabs
 from groundglass.io.border import no_warnings
-from groundglass.io.convert import SLAB, volume_from_slabs
 from groundglass.io.dicom_header import Frame, read_frames
 from groundglass.io.dicom_pixels import FrameDecoder
 from groundglass.io.dicom_series import SeriesInfo, choose_series, group_frames

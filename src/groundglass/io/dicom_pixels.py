@@ -13,8 +13,8 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from groundglass.errors import InvalidImageError, UnreadableFileError, UnsupportedFormatError
+from groundglass.io.assemble import AIR_HU
 from groundglass.io.border import border
-from groundglass.io.convert import AIR_HU
 from groundglass.io.dicom_header import Frame
 
 if TYPE_CHECKING:

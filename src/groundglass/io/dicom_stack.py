@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from groundglass.errors import SeriesError
 from groundglass.finding import Finding
 from groundglass.geometry import Geometry
-from groundglass.io.convert import affine_from_lps, named_grid
+from groundglass.io.assemble import affine_from_lps, named_grid
 from groundglass.io.dicom_header import Cosines, Frame
 from groundglass.io.dicom_series import plane_normal
 

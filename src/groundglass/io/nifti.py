@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from groundglass.errors import InvalidGeometryError, UnreadableFileError, UnsupportedFormatError
 from groundglass.finding import Finding
 from groundglass.geometry import Geometry
+from groundglass.io.assemble import named_grid, require_real_numbers, spatial_shape, volume_from_array
 from groundglass.io.border import border
-from groundglass.io.convert import named_grid, require_real_numbers, spatial_shape, volume_from_array
 from groundglass.io.options import ReadOptions, require_size
 from groundglass.volume import CTVolume, Source
 

@@ -10,8 +10,8 @@ import SimpleITK
 from groundglass.errors import InvalidImageError, NotCTError
 from groundglass.finding import Finding
 from groundglass.geometry import Geometry
+from groundglass.io.assemble import affine_from_lps, named_grid, spatial_shape, volume_from_array
 from groundglass.io.border import border
-from groundglass.io.convert import affine_from_lps, named_grid, spatial_shape, volume_from_array
 from groundglass.io.options import ReadOptions, require_size
 from groundglass.volume import CTVolume, Source
 

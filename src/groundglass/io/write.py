@@ -130,30 +130,49 @@ def write_nifti(volume: LabelMap | Heatmap, path: Path) -> None:
 
 
 @contextmanager
-def publish_folder(final: Path) -> Iterator[Path]:
+def case_folder(output: Path, case: str) -> Iterator[tuple[Path, Path]]:
     """A folder that appears under its name only when everything in it is complete.
 
     A finished case of that name is replaced, and only then. A folder that is not such a case is never touched.
 
     Args:
-        final: the case folder, `OUT/<case>`; `OUT` is made if needed.
+        output: folder of all cases; made if needed.
+        case: name of the folder inside.
 
     Yields:
-        A hidden folder beside it to write into; after an exception nothing of it remains.
+        A hidden folder to write into, and the final `output/case`; after an exception nothing remains of the first.
 
     Raises:
         OutputError: it cannot be written, or something else is in the way.
     """
+    final = output / case
     with writing(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
         _require_replaceable(final)
         partial = _hidden_name(final, "partial")
         partial.mkdir()
         try:
-            yield partial
+            yield partial, final
             _put_in_place(partial, final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_output_folder(output: Path) -> None:
+    """Find out before the work, and without leaving a trace, whether results can be written.
+
+    Args:
+        output: folder of all cases; it need not exist yet.
+
+    Raises:
+        OutputError: a file in the way, no permission, or a read-only disk.
+    """
+    with writing(output):
+        nearest = next(path for path in (output.absolute(), *output.absolute().parents) if os.path.lexists(path))
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
 
 
 def _describe_labels(header: nibabel.Nifti1Header, volume: LabelMap) -> None:

@@ -17,13 +17,13 @@ def command(as_json: Json = False) -> int:
 
     cards = [load_card(name) for name in available()]
     if as_json:
-        print(json.dumps([card.as_dict() for card in cards], indent=2))
+        print(json.dumps([json.loads(card.to_json()) for card in cards], indent=2))
         return 0
     for card in cards:
         table = Table(title=Text(card.name), title_justify="left", show_header=False, show_lines=True)
         table.add_column("", no_wrap=True)
         table.add_column("")
-        for name, value in card.as_dict().items():
+        for name, value in json.loads(card.to_json()).items():
             shown = value if isinstance(value, str) else json.dumps(value, indent=1)
             table.add_row(Text(name), Text(shown))
         show(table)

@@ -1,0 +1,109 @@
+"""Everything a reader looks at, made from one finished analysis: `overlay.png` and `report.html`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from groundglass.analysis import Analysis
+from groundglass.report import wording
+from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
+from groundglass.report.figures import overlay_montage, pictures_overlay, png_bytes
+from groundglass.report.gallery import Slide, slide
+from groundglass.report.html import ReportImages, render_report
+from groundglass.report.views import (
+    Grey,
+    Profile,
+    axial_views,
+    coronal_view,
+    picture_views,
+    profile,
+    sagittal_view,
+    spread_pictures,
+    spread_slices,
+)
+from groundglass.volume import CTVolume, LabelMap, PictureSet, require_same_grid
+
+_SLIDES = 60
+_PRINTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedReport:
+    """Finished files, not yet written.
+
+    Attributes:
+        overlay_png: content of `overlay.png`.
+        report_html: content of `report.html`.
+    """
+
+    overlay_png: bytes
+    report_html: str
+
+
+def render_volume(
+    volume: CTVolume, lungs: LabelMap, infection: LabelMap, *, analysis: Analysis, licence: str
+) -> RenderedReport:
+    """Draw the overlay and write the report of a scan.
+
+    Args:
+        volume: the scan.
+        lungs: 1 = right, 2 = left, on its grid.
+        infection: 1 = ground-glass, 2 = consolidation, on its grid.
+        analysis: the record of the case.
+        licence: terms of the model, as plain text.
+
+    Raises:
+        GeometryMismatchError: the labels are not on the grid of the scan.
+    """
+    require_same_grid(volume, lungs)
+    require_same_grid(volume, infection)
+    measured = profile(lungs, infection)
+    overlay = overlay_montage(volume, lungs, infection, analysis=analysis, measured=measured)
+    numbers = analysis.measurements
+    shown = not wording.no_lungs(analysis) and measured.lung_slices is not None
+    density = None
+    if shown and numbers.hu_histogram is not None:
+        density = density_chart(numbers.hu_histogram, numbers.density_bands or (), numbers.mean_lung_hu)
+    images = ReportImages(
+        slides=_axial_slides(volume, lungs, infection, measured),
+        planes=[slide(view(volume, lungs, infection, measured)) for view in (coronal_view, sagittal_view)],
+        zones=zone_diagram(measured, numbers.zones, volume.geometry.spacing) if shown else None,
+        profile=profile_chart(measured) if shown else None,
+        profile_words=profile_sentence(measured),
+        density=density,
+        shown_of=volume.geometry.shape[2],
+    )
+    return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
+
+
+def render_pictures(
+    pictures: PictureSet, lungs: Sequence[Grey], infection: Sequence[Grey], *, analysis: Analysis, licence: str
+) -> RenderedReport:
+    """Draw the overlay and write the report of a set of pictures.
+
+    Args:
+        pictures: the pictures.
+        lungs: for each picture uint8 (rows, columns), 1 = right, 2 = left.
+        infection: for each picture uint8 (rows, columns), 1 = ground-glass, 2 = consolidation.
+        analysis: the record of the case.
+        licence: terms of the model, as plain text.
+    """
+    chosen = spread_pictures(infection, _SLIDES)
+    printed = {chosen[place] for place in spread_pictures([infection[place] for place in chosen], _PRINTED)}
+    views = picture_views(pictures, lungs, infection, chosen)
+    slides = [slide(view, printed=place in printed) for place, view in zip(chosen, views, strict=True)]
+    overlay = pictures_overlay(pictures, lungs, infection, analysis=analysis)
+    images = ReportImages(slides=slides, shown_of=len(pictures.slices))
+    return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
+
+
+def _axial_slides(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> list[Slide]:
+    printed = spread_slices(measured, _PRINTED)
+    chosen = sorted({*spread_slices(measured, _SLIDES), *printed}, reverse=True)
+    tall = measured.box[2]
+    slides = []
+    for z, view in zip(chosen, axial_views(volume, lungs, infection, measured, chosen), strict=True):
+        level = (tall.stop - z - 0.5) / (tall.stop - tall.start)
+        slides.append(slide(view, level=level, printed=z in printed))
+    return slides

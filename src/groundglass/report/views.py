@@ -1,0 +1,270 @@
+"""Planes of a scan prepared for looking at: which slices, which part of them, in the lung window, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.volume import CTVolume, LabelMap, PictureSet
+
+LUNG_WINDOW = (-1350.0, 150.0)
+"""Darkest and brightest HU: level -600, width 1500, as radiologists read lungs."""
+
+_MARGIN_MM = 14.0
+
+Box = tuple[slice, slice, slice]
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One picture to show, with its labels.
+
+    Attributes:
+        grey: uint8 (rows, columns) in display orientation.
+        lungs: uint8 of the same shape, 1 = right, 2 = left.
+        infection: uint8 of the same shape, 1 = ground-glass, 2 = consolidation.
+        pixel_mm: height and width of a pixel; None where unknown.
+        letters: patient directions at the left, right, top and bottom border; empty where unknown.
+        title: what it shows, e.g. `Slice 12 of 148`.
+        position: where it is, e.g. `z −312 mm`; may be empty.
+        index: place in the series: slice number from the head (1 = topmost), or number of the picture; 0 otherwise.
+        percent: infected share of the lung in this picture; None without lung.
+    """
+
+    grey: Grey
+    lungs: Grey
+    infection: Grey
+    pixel_mm: tuple[float, float] | None
+    letters: tuple[str, str, str, str] = ("", "", "", "")
+    title: str = ""
+    position: str = ""
+    index: int = 0
+    percent: float | None = None
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Height and width in millimetres, or in pixels where millimetres are unknown."""
+        height, width = self.pixel_mm or (1.0, 1.0)
+        return self.grey.shape[0] * height, self.grey.shape[1] * width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """Areas per axial slice, from the feet to the head.
+
+    Attributes:
+        lung_cm2: lung including infection.
+        ground_glass_cm2: ground-glass.
+        consolidation_cm2: consolidation.
+        box: part of the volume around the lungs, with a margin; all of it without lungs.
+        lung_slices: first and last slice (from the feet) with lung; None without lungs.
+        silhouettes: for right and left lung, bool (slices, columns) seen from the front: row 0 = head, column 0 =
+            the patient's right; within `box`.
+    """
+
+    lung_cm2: NDArray[np.float64]
+    ground_glass_cm2: NDArray[np.float64]
+    consolidation_cm2: NDArray[np.float64]
+    box: Box
+    lung_slices: tuple[int, int] | None
+    silhouettes: tuple[NDArray[np.bool_], NDArray[np.bool_]] = field(repr=False)
+
+    @property
+    def infected_cm2(self) -> NDArray[np.float64]:
+        """Ground-glass and consolidation together."""
+        return np.asarray(self.ground_glass_cm2 + self.consolidation_cm2)
+
+    def percent(self, z: int) -> float | None:
+        """Infected share of the lung in one slice; None without lung."""
+        return float(100.0 * self.infected_cm2[z] / self.lung_cm2[z]) if self.lung_cm2[z] > 0 else None
+
+
+def profile(lungs: LabelMap, infection: LabelMap) -> Profile:
+    """Measure lung and infection slice by slice.
+
+    Args:
+        lungs: 1 = right, 2 = left.
+        infection: 1 = ground-glass, 2 = consolidation, on the same grid.
+    """
+    spacing, depth = lungs.geometry.spacing, lungs.geometry.shape[2]
+    tight = _occupied(lungs.labels)
+    box = _widened(tight, lungs.geometry.shape, spacing)
+    inside, infected = lungs.labels[box], infection.labels[box]
+    pixel_cm2 = spacing[0] * spacing[1] / 100.0
+    areas = np.zeros((3, depth))
+    for row, part in zip(areas, (inside > 0, infected == 1, infected == 2), strict=True):
+        row[box[2]] = np.add.reduce(part, axis=(0, 1), dtype=np.uint32) * pixel_cm2
+    fronts = [(inside == label).any(axis=1)[::-1, ::-1].T for label in (1, 2)]
+    span = (tight[2].start, tight[2].stop - 1) if tight else None
+    return Profile(areas[0], areas[1], areas[2], box, span, (fronts[0], fronts[1]))
+
+
+def spread_slices(measured: Profile, count: int, *, most_infected: int = 3) -> list[int]:
+    """Choose axial slices: evenly over the lungs, the most infected ones certainly among them.
+
+    Args:
+        measured: profile of the scan.
+        count: how many slices at most.
+        most_infected: how many of the most infected regions are certainly shown.
+
+    Returns:
+        Slice indices from the feet, in order from the head to the feet.
+    """
+    depth = len(measured.lung_cm2)
+    first, last = measured.lung_slices or (0, depth - 1)
+    count = min(count, last - first + 1)
+    centres = first + (np.arange(count) + 0.5) * (last - first + 1) / count - 0.5
+    chosen = [int(z) for z in np.rint(centres)]
+    step = (last - first + 1) / count
+    area = measured.infected_cm2.copy()
+    for _ in range(min(most_infected, count)):
+        peak = int(area.argmax())
+        if area[peak] <= 0:
+            break
+        chosen[int(np.abs(np.array(chosen) - peak).argmin())] = peak
+        area[max(0, int(peak - step)) : int(np.ceil(peak + step)) + 1] = 0.0
+    return sorted(set(chosen), reverse=True)
+
+
+def axial_views(
+    volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile, slices: Sequence[int]
+) -> list[View]:
+    """Axial views of some slices, cut to the lungs' surroundings.
+
+    Args:
+        volume: the scan.
+        lungs: lung labels on its grid.
+        infection: infection labels on its grid.
+        measured: profile of the scan.
+        slices: indices from the feet.
+    """
+    across, deep, _ = measured.box
+    picked = np.asarray(slices, dtype=np.intp)
+    scans = volume.values[across, deep][:, :, picked][::-1, ::-1]
+    lung_stack, lesion_stack = (labels.labels[across, deep][:, :, picked][::-1, ::-1] for labels in (lungs, infection))
+    width, height, depth = volume.geometry.spacing[0], volume.geometry.spacing[1], volume.geometry.shape[2]
+    views = []
+    for place, z in enumerate(slices):
+        views.append(
+            View(
+                _windowed(scans[:, :, place].T, volume),
+                np.ascontiguousarray(lung_stack[:, :, place].T),
+                np.ascontiguousarray(lesion_stack[:, :, place].T),
+                (height, width),
+                ("R", "L", "A", "P"),
+                f"Slice {depth - z} of {depth}",
+                f"z {_millimetres(volume, 2, z)}",
+                depth - z,
+                measured.percent(z),
+            )
+        )
+    return views
+
+
+def coronal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
+    """The plane seen from the front, where most infection is (else through the middle of the lungs)."""
+    across, deep, tall = measured.box
+    y = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=1) + deep.start
+    spacing = volume.geometry.spacing
+    return View(
+        _windowed(volume.values[across, y, tall][::-1, ::-1].T, volume),
+        np.ascontiguousarray(lungs.labels[across, y, tall][::-1, ::-1].T),
+        np.ascontiguousarray(infection.labels[across, y, tall][::-1, ::-1].T),
+        (spacing[2], spacing[0]),
+        ("R", "L", "H", "F"),
+        "Coronal",
+        f"y {_millimetres(volume, 1, y)}",
+    )
+
+
+def sagittal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
+    """The plane seen from the patient's left, where most infection is (else through the middle of the larger lung)."""
+    across, deep, tall = measured.box
+    x = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=0) + across.start
+    spacing = volume.geometry.spacing
+    return View(
+        _windowed(volume.values[x, deep, tall][::-1, ::-1].T, volume),
+        np.ascontiguousarray(lungs.labels[x, deep, tall][::-1, ::-1].T),
+        np.ascontiguousarray(infection.labels[x, deep, tall][::-1, ::-1].T),
+        (spacing[2], spacing[1]),
+        ("A", "P", "H", "F"),
+        "Sagittal",
+        f"x {_millimetres(volume, 0, x)}",
+    )
+
+
+def picture_views(
+    pictures: PictureSet, lungs: Sequence[Grey], infection: Sequence[Grey], chosen: Sequence[int]
+) -> list[View]:
+    """Views of some pictures of a set; nothing is known about their orientation or size in millimetres."""
+    views = []
+    for place in chosen:
+        picture, lung, lesion = pictures.slices[place], lungs[place], infection[place]
+        covered = np.count_nonzero(lung)
+        percent = 100.0 * np.count_nonzero(lesion) / covered if covered else None
+        title, name = f"Picture {place + 1} of {len(pictures.slices)}", picture.name
+        views.append(
+            View(picture.pixels, lung, lesion, None, title=title, position=name, index=place + 1, percent=percent)
+        )
+    return views
+
+
+def spread_pictures(infection: Sequence[Grey], count: int) -> list[int]:
+    """Choose pictures of a set: all if they fit, else the four most infected and others evenly spread, in order."""
+    total = len(infection)
+    if total <= count:
+        return list(range(total))
+    infected = np.array([np.count_nonzero(mask) for mask in infection])
+    top = [int(place) for place in np.argsort(-infected, kind="stable")[: min(4, count)] if infected[place]]
+    others = [place for place in range(total) if place not in top]
+    even = np.rint(np.linspace(0, len(others) - 1, count - len(top))).astype(int)
+    return sorted(top + [others[place] for place in even])
+
+
+def _windowed(scan: NDArray[np.float32], volume: CTVolume) -> Grey:
+    low, high = LUNG_WINDOW if volume.units == "HU" else (0.0, 255.0)
+    scale = 255.0 / (high - low)
+    shown = cv2.convertScaleAbs(np.clip(scan, low, high) - low, alpha=scale)
+    return np.asarray(shown, dtype=np.uint8)
+
+
+def _millimetres(volume: CTVolume, axis: int, index: int) -> str:
+    """World position along `axis` of the middle of a plane."""
+    place = [(size - 1) / 2 for size in volume.geometry.shape]
+    place[axis] = index
+    return f"{volume.geometry.world(place)[axis]:.1f} mm".replace("-", "−")
+
+
+def _richest(lungs: Grey, infection: Grey, axis: int) -> int:
+    others = tuple(other for other in range(3) if other != axis)
+    amount = np.add.reduce(infection > 0, axis=others, dtype=np.int64)
+    if not amount.any():
+        amount = np.add.reduce(lungs > 0, axis=others, dtype=np.int64)
+    if not amount.any():
+        return int(lungs.shape[axis] // 2)
+    return int(amount.argmax())
+
+
+def _occupied(labels: Grey) -> Box | None:
+    """Smallest box around all labels."""
+    across = np.nonzero(labels.reshape(labels.shape[0], -1).any(axis=1))[0]
+    if across.size == 0:
+        return None
+    first = slice(int(across[0]), int(across[-1]) + 1)
+    deep, tall = np.nonzero(labels[first].any(axis=0))
+    return first, slice(int(deep.min()), int(deep.max()) + 1), slice(int(tall.min()), int(tall.max()) + 1)
+
+
+def _widened(tight: Box | None, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Box:
+    if tight is None:
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+    wide = []
+    for part, size, step in zip(tight, shape, spacing, strict=True):
+        margin = int(np.ceil(_MARGIN_MM / step))
+        wide.append(slice(max(0, part.start - margin), min(size, part.stop + margin)))
+    return wide[0], wide[1], wide[2]

@@ -220,7 +220,8 @@ def _description(dataset: Dataset) -> str:
                 text = re.sub(re.escape(word), "", text, flags=re.IGNORECASE)
     text = re.sub(r"\d{5,}|\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", "", text)
     text = "".join(letter if letter.isalnum() or letter in " .,+-/()" else " " for letter in text)
-    return " ".join(text.split())[:_LONGEST_DESCRIPTION]
+    words = (word for word in text.split() if any(letter.isalnum() for letter in word))
+    return " ".join(words)[:_LONGEST_DESCRIPTION]
 
 
 def _rescale(places: list[Dataset]) -> Rescale:

@@ -19,7 +19,8 @@ SamePixels = Callable[[Frame, Frame], bool]
 
 _SAME_PLACE_MM = 0.01
 _STEP_TOLERANCE = 0.1
-_SMALLEST_TOLERANCE_MM = 0.02
+_ROUNDING_MM = 0.1
+"""Positions are often written with one decimal."""
 _TILT_DEGREES = 0.5
 _LISTED = 5
 _MOST_INSERTED = 4
@@ -172,7 +173,9 @@ def _regular_grid(
 
 
 def _tolerance(gaps: NDArray[np.float64]) -> float:
-    return max(_SMALLEST_TOLERANCE_MM, _STEP_TOLERANCE * float(np.median(gaps)))
+    """How far a slice may be from its even place: a tenth of a step, or rounding where steps are thin."""
+    step = float(np.median(gaps))
+    return max(_STEP_TOLERANCE * step, min(_ROUNDING_MM, step / 4))
 
 
 def _require_straight(
@@ -193,9 +196,9 @@ def _require_straight(
 def _irregular_places(placed: list[_Placed], gaps: NDArray[np.float64]) -> str:
     usual = float(np.median(gaps))
     ratios = gaps / usual
-    odd = [index for index in range(len(gaps)) if abs(ratios[index] - 1.0) > _STEP_TOLERANCE]
+    odd = [index for index in range(len(gaps)) if abs(gaps[index] - usual) > _tolerance(gaps)]
     whole = bool(odd) and all(
-        abs(ratios[index] - round(ratios[index])) <= 0.15 and ratios[index] > 1.5 for index in odd
+        abs(ratios[index] - round(ratios[index])) <= 0.2 and ratios[index] > 1.5 for index in odd
     )
     if not odd:
         return f"the steps between slices drift from {gaps.min():.3g} to {gaps.max():.3g} mm"

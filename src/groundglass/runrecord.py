@@ -13,7 +13,7 @@ from groundglass import __version__
 from groundglass.analysis import ModelRecord, RunRecord
 from groundglass.options import AnalysisOptions
 
-LIBRARIES = ("numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "openvino", "opencv-python-headless")
+LIBRARIES = ("numpy", "scipy", "nibabel", "pydicom", "openvino", "opencv-python-headless")
 
 
 def run_record(

@@ -108,9 +108,13 @@ def _read_file(path: Path, kind: Kind, options: ReadOptions) -> CTVolume | Pictu
         from groundglass.io.nifti import read_nifti
 
         return read_nifti(path, options)
-    from groundglass.io.simpleitk import read_itk
+    if kind == "mha":
+        from groundglass.io.metaimage import read_metaimage
 
-    return read_itk(path, kind, options)
+        return read_metaimage(path, options)
+    from groundglass.io.nrrd import read_nrrd
+
+    return read_nrrd(path, options)
 
 
 def _read_folder(folder: Path, name: str, options: ReadOptions) -> CTVolume | PictureSet:

@@ -56,7 +56,6 @@ def border(path: Path, what: str, *more: type[Exception]) -> Iterator[None]:
 
     Raises:
         InputNotFoundError: the file went away.
-        InputTooLargeError: not enough memory.
         OutputError: the disk is full (while unpacking).
         UnreadableFileError: everything else.
     """
@@ -64,10 +63,21 @@ def border(path: Path, what: str, *more: type[Exception]) -> Iterator[None]:
         yield
     except GroundglassError:
         raise
-    except MemoryError as error:
-        raise InputTooLargeError(f"{path.name}: not enough memory for this {what}; free memory or crop it") from error
     except (*_FOREIGN, *more) as error:
         raise _translated(error, path, what) from error
+
+
+@contextmanager
+def enough_memory(path: Path) -> Iterator[None]:
+    """Say so when a file does not fit into memory.
+
+    Raises:
+        InputTooLargeError: not enough memory.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise InputTooLargeError(f"{path.name}: not enough memory to read it; free memory or crop the scan") from error
 
 
 def _translated(error: Exception, path: Path, what: str) -> InputError | OutputError:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundglass.errors import InputNotFoundError, OptionError, UnsupportedFormatError
-from groundglass.io.border import border
+from groundglass.io.border import border, enough_memory
 from groundglass.io.folder import FolderContent, look_into, nothing_readable, pictures_of_one_folder
 from groundglass.io.options import ReadOptions, case_name
 from groundglass.io.sniff import Kind, refuse, sniff
@@ -47,17 +47,8 @@ def read_input(
     location = _existing(path)
     limits = settings or Settings.from_environment()
     options = ReadOptions(case_name(location), series, allow_irregular, limits, progress or silent)
-    if location.is_dir():
-        return _read_folder(location, location.name or str(location), options)
-    found = sniff(location)
-    if found.kind == "zip":
-        from groundglass.io.archive import unpacked
-
-        with unpacked(location, options.settings) as folder:
-            return _read_folder(folder, location.name, options)
-    if found.kind in {"unknown", "empty", "broken"}:
-        raise refuse(location, found)
-    return _read_file(location, found.kind, options)
+    with enough_memory(location):
+        return _read(location, options)
 
 
 def list_series(path: str | Path, *, settings: Settings | None = None) -> list[SeriesInfo]:
@@ -91,6 +82,20 @@ def _existing(path: str | Path) -> Path:
         if not (location.is_dir() or location.is_file()):
             raise UnsupportedFormatError(f"{path}: neither a file nor a folder; expected an image file or a folder")
     return location
+
+
+def _read(location: Path, options: ReadOptions) -> CTVolume | PictureSet:
+    if location.is_dir():
+        return _read_folder(location, location.name or str(location), options)
+    found = sniff(location)
+    if found.kind == "zip":
+        from groundglass.io.archive import unpacked
+
+        with unpacked(location, options.settings) as folder:
+            return _read_folder(folder, location.name, options)
+    if found.kind in {"unknown", "empty", "broken"}:
+        raise refuse(location, found)
+    return _read_file(location, found.kind, options)
 
 
 def _read_file(path: Path, kind: Kind, options: ReadOptions) -> CTVolume | PictureSet:

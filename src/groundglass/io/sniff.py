@@ -97,12 +97,13 @@ def refuse(path: Path, found: Sniffed) -> UnreadableFileError | UnsupportedForma
 
 def _sniff_gzip(head: bytes) -> Sniffed:
     try:
-        inner = zlib.decompressobj(31).decompress(head, _HEAD)
+        unpacker = zlib.decompressobj(31)
+        inner = unpacker.decompress(head, _HEAD)
     except zlib.error:
         return Sniffed("broken", "the gzip file is damaged at its start")
     if _is_nifti(inner):
         return Sniffed("nifti", "a NIfTI volume")
-    if not inner:
+    if not inner or (len(head) < _HEAD and not unpacker.eof and len(inner) < _HEAD):
         return Sniffed("broken", "the gzip file is empty or cut off at its start")
     return Sniffed("unknown", "a gzip file without a NIfTI volume in it")
 

@@ -190,12 +190,11 @@ def _zones_of_lung(
     rows = np.nonzero(silhouette.any(axis=1))[0]
     if rows.size == 0:
         return ""
-    cuts = np.linspace(rows[0], rows[-1] + 1, 4)
+    third = (6 * (np.arange(len(silhouette)) - rows[0]) + 3) // (2 * (rows[-1] - rows[0] + 1))
     shapes, words = [], []
-    for level, top, bottom in zip(_LEVELS, cuts[:-1], cuts[1:], strict=True):
+    for place, level in enumerate(_LEVELS):
         zone = placed[side, level]
-        part = silhouette.copy()
-        part[: round(top)], part[round(bottom) :] = False, False
+        part = silhouette & (third == place)[:, None]
         outlines = [(outline * step - origin).astype(np.float32) for outline in polygons(part)]
         score = "none" if zone.score is None else zone.score
         shapes.append(f'<path class="zone score-{score}" fill-rule="evenodd" d="{svg_path(outlines)}"/>')

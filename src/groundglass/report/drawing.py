@@ -96,8 +96,7 @@ class Canvas:
             anchor: Pillow's two letters: `l`, `m`, `r` across and `t`, `m`, `s` (baseline), `b` down.
             halo: width of a dark seam around the letters, for text on pictures.
         """
-        printable = "".join(sign for sign in words if sign.isprintable())
-        self._texts.append(_Text(place, printable, size, colour, bold, anchor, halo))
+        self._texts.append(_Text(place, _printable(words), size, colour, bold, anchor, halo))
 
     def paste(self, view: View, frame: Frame, *, labels: bool = True) -> Frame:
         """Draw a view as large as fits into a frame, in its true aspect, centred.
@@ -131,9 +130,10 @@ class Canvas:
         self.text((frame.left + 8, top), view.title, size=14, bold=True)
         room = frame.width - text_width(view.title, 14, bold=True) - 40
         self.text((right, top), fitted(view.position, room, 13), size=13, anchor="rs")
-        if view.percent is not None and view.index:
-            infected = view.percent >= 0.05
-            words = f"{view.percent:.1f} % infected" if infected else "no infection"
+        if view.index:
+            infected = view.percent is not None and view.percent >= 0.05
+            words = "no lung" if view.percent is None else "no infection"
+            words = f"{view.percent:.1f} % infected" if infected else words
             self.text(
                 (frame.left + 8, bottom), words, size=13, colour=GROUND_GLASS if infected else MUTED, bold=infected
             )
@@ -173,7 +173,7 @@ class Canvas:
 
 def text_width(words: str, size: int, *, bold: bool = False) -> int:
     """Width of a line in pixels."""
-    return int(np.ceil(font(size, bold=bold).getlength(words)))
+    return int(np.ceil(font(size, bold=bold).getlength(_printable(words))))
 
 
 def fitted(words: str, width: int, size: int, *, bold: bool = False) -> str:
@@ -187,6 +187,10 @@ def fitted(words: str, width: int, size: int, *, bold: bool = False) -> str:
         if text_width(short, size, bold=bold) <= width:
             return short
     return "…"
+
+
+def _printable(words: str) -> str:
+    return "".join(sign for sign in words if sign.isprintable())
 
 
 def _enlarged(view: View, width: int, height: int) -> NDArray[np.uint8]:

@@ -30,12 +30,10 @@ NOTICE = "Not a medical device. For research and teaching only; not for diagnosi
 
 _EDGE, _GAP, _HEAD, _FOOT = 24, 8, 96, 48
 _TILE, _COLUMNS, _SIDE = 372, 4, 372
-_LEGEND: tuple[tuple[str, RGB, bool], ...] = (
-    ("Right lung", RIGHT_LUNG, False),
-    ("Left lung", LEFT_LUNG, False),
-    ("Ground-glass", GROUND_GLASS, True),
-    ("Consolidation", CONSOLIDATION, True),
-)
+_Legend = tuple[tuple[str, RGB, bool], ...]
+_LUNGS: _Legend = (("Right lung", RIGHT_LUNG, False), ("Left lung", LEFT_LUNG, False))
+_KINDS: _Legend = (("Ground-glass", GROUND_GLASS, True), ("Consolidation", CONSOLIDATION, True))
+_INFECTION: _Legend = (("Infection", GROUND_GLASS, True),)
 
 
 def overlay_montage(
@@ -76,7 +74,8 @@ def overlay_montage(
     for place, view in enumerate(side):
         canvas.tile(view, Frame(left, _HEAD + place * (half + _GAP), _SIDE, half))
     _title(canvas, volume.source.case, analysis)
-    _footer(canvas, "Lung window: level −600, width 1500 HU" if volume.units == "HU" else "Grey values as delivered")
+    window = "Lung window: level −600, width 1500 HU" if volume.units == "HU" else "Grey values as delivered"
+    _footer(canvas, window, analysis)
     return canvas.picture()
 
 
@@ -97,7 +96,7 @@ def picture_panel(view: View, *, analysis: Analysis | None = None, case: str = "
         words = "Lungs and infection" if labels else "Original"
         canvas.text((filled.left + 10, filled.top + 10), words, size=17, bold=True, anchor="lt", halo=2)
     _title(canvas, case, analysis)
-    _footer(canvas, "Orientation and scale of a picture are not known")
+    _footer(canvas, "Orientation and scale of a picture are not known", analysis)
     return canvas.picture()
 
 
@@ -119,7 +118,7 @@ def picture_montage(views: Sequence[View], *, analysis: Analysis | None = None, 
         frame = Frame(_EDGE + column * (_TILE + _GAP), _HEAD + row * (high + _GAP), _TILE, high)
         canvas.tile(view, frame)
     _title(canvas, case, analysis)
-    _footer(canvas, "Orientation and scale of a picture are not known")
+    _footer(canvas, "Orientation and scale of a picture are not known", analysis)
     return canvas.picture()
 
 
@@ -174,9 +173,10 @@ def _title(canvas: Canvas, case: str, analysis: Analysis | None) -> None:
         canvas.text((_EDGE, 77), fitted(words, room, 19), size=19, colour=ALERT if errors else TEXT)
 
 
-def _footer(canvas: Canvas, note: str) -> None:
+def _footer(canvas: Canvas, note: str, analysis: Analysis | None) -> None:
     baseline, left = canvas.height - 18, _EDGE
-    for name, colour, filled in _LEGEND:
+    told_apart = analysis is None or analysis.measurements.subtype_method is not None
+    for name, colour, filled in _LUNGS + (_KINDS if told_apart else _INFECTION):
         box = Frame(left, baseline - 13, 22, 14)
         canvas.rectangle(box, colour)
         if not filled:

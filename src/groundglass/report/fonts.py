@@ -22,7 +22,8 @@ def font(size: int, *, bold: bool = False) -> Font:
     path = _dejavu(bold)
     if path is None:
         return ImageFont.load_default(size)
-    return ImageFont.truetype(path, size)
+    # The basic layout is part of every Pillow; the other one needs a library that may be missing or fail on odd text.
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _dejavu(bold: bool) -> Path | None:

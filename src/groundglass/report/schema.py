@@ -19,6 +19,9 @@ FILE_NAME = "analysis.schema.json"
 def current_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the record as the code has it now; written keys are always present."""
     schema = Analysis.model_json_schema(mode="serialization")
+    for record in (schema, *schema["$defs"].values()):
+        if "properties" in record:
+            record["required"] = list(record["properties"])
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Groundglass analysis.json, schema version {SCHEMA_VERSION}",

@@ -197,9 +197,7 @@ def _irregular_places(placed: list[_Placed], gaps: NDArray[np.float64]) -> str:
     usual = float(np.median(gaps))
     ratios = gaps / usual
     odd = [index for index in range(len(gaps)) if abs(gaps[index] - usual) > _tolerance(gaps)]
-    whole = bool(odd) and all(
-        abs(ratios[index] - round(ratios[index])) <= 0.2 and ratios[index] > 1.5 for index in odd
-    )
+    whole = bool(odd) and all(abs(ratios[index] - round(ratios[index])) <= 0.2 and ratios[index] > 1.5 for index in odd)
     if not odd:
         return f"the steps between slices drift from {gaps.min():.3g} to {gaps.max():.3g} mm"
     places = ", ".join(

@@ -73,7 +73,7 @@ def read_metaimage(path: Path, options: ReadOptions) -> CTVolume:
     with border(path, KIND):
         header = _read_header(path)
         sizes = tuple(int(value) for value in header.numbers("DimSize"))
-    channels = int(header.text("ElementNumberOfChannels", default="1"))
+        channels = int(header.text("ElementNumberOfChannels", default="1"))
     if channels != 1:
         raise NotCTError(
             f"{path.name}: {channels} channels per voxel (colours or vectors); expected one CT number each"

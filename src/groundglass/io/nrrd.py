@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.errors import InvalidImageError, NotCTError
+from groundglass.errors import InvalidImageError, NotCTError, UnreadableFileError, UnsupportedFormatError
 from groundglass.finding import Finding
 from groundglass.io.assemble import affine_from_lps, named_grid, spatial_shape, volume_from_array
 from groundglass.io.border import border
@@ -27,6 +28,21 @@ _SPACES = {
     "left-anterior-superior": (1.0, -1.0, 1.0),
     "las": (1.0, -1.0, 1.0),
 }
+
+# The names of the file format for each voxel type.
+_TYPES = {
+    "i1": "signed char, int8, int8_t",
+    "u1": "uchar, unsigned char, uint8, uint8_t",
+    "i2": "short, short int, signed short, signed short int, int16, int16_t",
+    "u2": "ushort, unsigned short, unsigned short int, uint16, uint16_t",
+    "i4": "int, signed int, int32, int32_t",
+    "u4": "uint, unsigned int, uint32, uint32_t",
+    "i8": "longlong, long long, long long int, signed long long, signed long long int, int64, int64_t",
+    "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t",
+    "f4": "float",
+    "f8": "double",
+}
+_LONGEST_LINE = 1 << 16
 
 _NO_SPACE = Finding(
     code="no-orientation",
@@ -53,6 +69,7 @@ def read_nrrd(path: Path, options: ReadOptions) -> CTVolume:
     options.progress("read", 0, 0)
     with border(path, KIND, nrrd.NRRDError), path.open("rb") as file:
         header: dict[str, Any] = dict(nrrd.read_header(file))
+        start = file.tell()
         sizes = tuple(int(size) for size in header["sizes"])
         _require_own_folder(path, header)
     if "vector" in str(header.get("kinds", "")).lower() or "color" in str(header.get("kinds", "")).lower():
@@ -61,9 +78,46 @@ def read_nrrd(path: Path, options: ReadOptions) -> CTVolume:
     require_size(sizes, path.name, options.settings)
     with border(path, KIND, nrrd.NRRDError):
         affine, findings = _affine(header, path.name)
-        array, _ = nrrd.read(str(path))
-    source = Source(options.case, "nrrd", named_grid(shape, affine, path.name), {"voxel_type": str(array.dtype)})
+        kind = _voxel_type(header, path.name)
+        array = np.frombuffer(_voxels(path, header, start, int(np.prod(shape)) * kind.itemsize), kind)
+    source = Source(options.case, "nrrd", named_grid(shape, affine, path.name), {"voxel_type": kind.name})
     return volume_from_array(array.reshape(shape, order="F"), source, findings=findings)
+
+
+def _voxel_type(header: dict[str, Any], name: str) -> np.dtype[Any]:
+    stated = " ".join(str(header.get("type", "")).split())
+    for code, names in _TYPES.items():
+        if stated in names.split(", "):
+            return np.dtype((">" if header.get("endian") == "big" else "<") + code)
+    raise UnsupportedFormatError(
+        f"{name}: voxels of the type {stated or 'unknown'}; expected numbers; convert the file"
+    )
+
+
+def _voxels(path: Path, header: dict[str, Any], start: int, size: int) -> bytes:
+    """The bytes of the voxels; never unpacks more than the header promises."""
+    encoding = str(header.get("encoding", "")).lower()
+    detached = header.get("data file", header.get("datafile"))
+    lines = int(header.get("line skip", header.get("lineskip", 0)))
+    skip = int(header.get("byte skip", header.get("byteskip", 0)))
+    with (path.parent / detached if detached else path).open("rb") as file:
+        file.seek(0 if detached else start)
+        for _ in range(lines):
+            file.readline(_LONGEST_LINE)
+        if encoding == "raw":
+            file.seek(*((-size, 2) if skip < 0 else (skip, 1)))
+            data = file.read(size)
+        elif encoding in {"gzip", "gz"} and skip >= 0:
+            data = gzip.GzipFile(fileobj=file).read(size + skip)[skip:]
+        else:
+            raise UnsupportedFormatError(
+                f"{path.name}: voxels written as {encoding or 'nothing'}; expected raw or gzip"
+            )
+    if len(data) < size:
+        raise UnreadableFileError(
+            f"{path.name}: {len(data):,} bytes of voxels; the header promises {size:,}; copy or export it again"
+        )
+    return data
 
 
 def _affine(header: dict[str, Any], name: str) -> tuple[NDArray[np.float64], tuple[Finding, ...]]:

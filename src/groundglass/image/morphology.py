@@ -89,16 +89,16 @@ def bounding_box(array: NDArray[np.generic]) -> tuple[slice, ...] | None:
 
 
 def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Connected components of a mask.
+    """Connected components of a mask or of labels (then each label by itself).
 
     Args:
-        stack: any value but 0 is inside.
+        stack: 0 is outside.
         connectivity: 6, 18 or 26 in 3D, 4 or 8 in 2D.
 
     Returns:
         Labels from 1, and the voxels of every label (index 0: background).
     """
-    labels = cc3d.connected_components(stack != 0, connectivity=connectivity)
+    labels = cc3d.connected_components(stack, connectivity=connectivity)
     sizes = np.bincount(labels.ravel())
     return np.asarray(labels, dtype=np.uint32), np.asarray(sizes, dtype=np.int64)
 

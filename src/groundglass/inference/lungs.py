@@ -156,13 +156,8 @@ def _cost(coarse: NDArray[np.uint8], hu: NDArray[np.float32] | None, mask: Stack
 def _drop_crumbs(sides: Stack, grid: WorkingGrid) -> Stack:
     """Remove islands once more, now that the lungs are apart."""
     smallest = _smallest(grid, len(sides), MINIMUM_ISLAND_ML, MINIMUM_ISLAND_CM2)
-    for side in (RIGHT, LEFT):
-        labels, sizes = components(sides == side)
-        crumbs = sizes < smallest
-        crumbs[0] = False
-        if crumbs.any():
-            sides = np.where(crumbs[labels], np.uint8(0), sides)
-    return sides
+    labels, sizes = components(sides)
+    return np.asarray(sides * (sizes >= smallest)[labels], dtype=np.uint8)
 
 
 def _fill(sides: Stack, hu: NDArray[np.float32] | None, grid: WorkingGrid) -> Stack:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.image.morphology import Plane, close_plane, components, ellipse, holes_plane
-from groundglass.inference.midline import LEFT, RIGHT, cut_columns, split_sides
+from groundglass.inference.midline import LEFT, RIGHT, cut_columns, split_sides, stray_cost
 
 ASSUMED_WIDTH_MM = 350.0
 """What the longer side of a picture shows, for distances that need a scale."""
@@ -58,7 +58,7 @@ def _clean(mask: Plane, probability: NDArray[np.uint8]) -> Plane:
 
 
 def _split(mask: Plane, probability: NDArray[np.uint8]) -> Plane:
-    """Right and left on a small copy, along whichever axis a cut passes less lung."""
+    """Right and left on a small copy, along whichever axis a cut is cheaper."""
     scale = WORKING_PIXELS / max(mask.shape)
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
@@ -67,7 +67,7 @@ def _split(mask: Plane, probability: NDArray[np.uint8]) -> Plane:
     cost = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), dtype=np.float32) / 255.0 * small
     # Columns from the right: the patient's right has the larger x, as in a volume.
     upright, lying = (small[:, ::-1], cost[:, ::-1]), (small.T[:, ::-1], cost.T[:, ::-1])
-    sides = _sides(*upright)[:, ::-1] if _crossed(*upright) <= _crossed(*lying) else _sides(*lying)[:, ::-1].T
+    sides = _sides(*upright)[:, ::-1] if _cut_cost(*upright) <= _cut_cost(*lying) else _sides(*lying)[:, ::-1].T
     return _onto(mask, sides)
 
 
@@ -79,15 +79,20 @@ def _middle(mask: Plane) -> float:
     return float(np.clip((mask.shape[1] - 1) / 2.0, first + 0.4 * width, last - 0.4 * width))
 
 
-def _crossed(mask: Plane, cost: NDArray[np.float32]) -> float:
-    """Lung that the best cut must pass."""
-    path = cut_columns(cost[None], _middle(mask), ASSUMED_WIDTH_MM / WORKING_PIXELS)[0]
-    return float(cost[np.arange(cost.shape[0]), path].sum())
+def _cut_cost(mask: Plane, cost: NDArray[np.float32]) -> float:
+    """What the best cut costs: the lung that it passes and its distance from the middle."""
+    middle, spacing = _middle(mask), ASSUMED_WIDTH_MM / WORKING_PIXELS
+    path = cut_columns(cost[None], middle, spacing)[0]
+    used = np.flatnonzero(mask.any(axis=1))
+    rows = np.arange(used[0], used[-1] + 1)
+    stray = stray_cost(cost.shape[1], middle, spacing)
+    return float(cost[rows, path[rows]].sum() + stray[path[rows]].sum())
 
 
 def _sides(mask: Plane, cost: NDArray[np.float32]) -> Plane:
     contiguous = np.ascontiguousarray(mask)[None], np.ascontiguousarray(cost)[None]
-    return split_sides(*contiguous, _middle(mask), ASSUMED_WIDTH_MM / WORKING_PIXELS)[0]
+    sides = split_sides(*contiguous, _middle(mask), ASSUMED_WIDTH_MM / WORKING_PIXELS)
+    return np.asarray(sides[0], dtype=np.uint8)
 
 
 def _onto(mask: Plane, sides: Plane) -> Plane:

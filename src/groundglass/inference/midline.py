@@ -19,6 +19,12 @@ FRAGMENT_SHARE = 0.25
 CONTACT_SHARE = 0.2
 
 
+def stray_cost(width: int, middle: float, spacing_mm: float) -> NDArray[np.float32]:
+    """What a row of the cut costs at each of `width` columns for its distance from the midline."""
+    distance = (np.arange(width, dtype=np.float32) - np.float32(middle)) * np.float32(spacing_mm / STRAY_MM)
+    return np.asarray(np.float32(STRAY_COST) * distance**2, dtype=np.float32)
+
+
 def cut_columns(cost: NDArray[np.float32], middle: float, spacing_mm: float) -> NDArray[np.int64]:
     """Cheapest path from the front to the back of every slice, by dynamic programming.
 
@@ -31,7 +37,7 @@ def cut_columns(cost: NDArray[np.float32], middle: float, spacing_mm: float) -> 
         (slice, y): column of the cut in each row.
     """
     slices, rows, width = cost.shape
-    stray = np.float32(STRAY_COST) * ((np.arange(width, dtype=np.float32) - middle) * spacing_mm / STRAY_MM) ** 2
+    stray = stray_cost(width, middle, spacing_mm)
     best = np.zeros((slices, width), dtype=np.float32)
     came_from = np.zeros((rows, slices, width), dtype=np.int8)
     for row in range(rows):

@@ -275,6 +275,19 @@ def test_millilitres(value: float | None, said: str) -> None:
     assert wording.millilitres(value) == said
 
 
+def test_keys_are_shown_in_words() -> None:
+    assert wording.fact_name("slice_thickness_mm") == "Slice thickness (mm)"
+    assert wording.fact_name("kernel") == "Kernel"
+    assert wording.fact_name("kvp") == "Tube voltage (kV)"
+
+
+def test_the_most_infected_slice_is_shown_first(case: Case, page_text: str) -> None:
+    start = re.search(r'data-start="(\d+)"', page_text)
+    assert start is not None
+    indices = re.findall(r'data-index="(\d+)"', page_text)
+    assert indices[int(start.group(1))] == str(30 - 12)
+
+
 def test_moments_that_are_no_date_are_shown_as_they_are() -> None:
     assert wording.moment("yesterday") == "yesterday"
     assert wording.moment("2026-01-02T03:04:05") == "2 January 2026, 03:04"

@@ -46,11 +46,12 @@ def test_axial_view_shows_a_voxel_where_a_radiologist_expects_it(case: Case) -> 
 def test_coronal_and_sagittal_views_have_the_head_on_top(case: Case) -> None:
     measured = profile(case.lungs, case.infection)
     across, deep, tall = measured.box
-    y = int((case.infection.labels > 0).sum(axis=(0, 2)).argmax())
+    lung, infected = case.lungs.labels > 0, case.infection.labels > 0
+    y = int((lung.sum(axis=(0, 2)) * infected.sum(axis=(0, 2))).argmax())
     coronal = coronal_view(marked(case, (70, y, 24)), case.lungs, case.infection, measured)
     assert bright(coronal.grey) == (tall.stop - 1 - 24, across.stop - 1 - 70)
     assert coronal.letters == ("R", "L", "H", "F")
-    x = int((case.infection.labels > 0).sum(axis=(1, 2)).argmax())
+    x = int((lung.sum(axis=(1, 2)) * infected.sum(axis=(1, 2))).argmax())
     sagittal = sagittal_view(marked(case, (x, 50, 24)), case.lungs, case.infection, measured)
     assert bright(sagittal.grey) == (tall.stop - 1 - 24, deep.stop - 1 - 50)
     assert sagittal.letters == ("A", "P", "H", "F")
@@ -144,6 +145,13 @@ def test_chosen_slices_are_few_ordered_within_the_lungs_and_hold_the_worst(
     assert all(first <= z < first + len(areas) for z in chosen)
     if max(areas) > 0:
         assert max(measured.infected_cm2[z] for z in chosen) == max(areas)
+
+
+def test_a_second_peak_does_not_push_out_the_first() -> None:
+    areas = [0.0] * 40
+    areas[14], areas[3] = 9.0, 8.0
+    chosen = spread_slices(made_up_profile(areas, 0), 4)
+    assert {14, 3} <= set(chosen)
 
 
 def test_slices_spread_over_the_whole_height() -> None:

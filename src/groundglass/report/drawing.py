@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from groundglass.report import wording
 from groundglass.report.contours import Polygon, polygons
 from groundglass.report.fonts import font
 from groundglass.report.palette import (
@@ -131,9 +132,9 @@ class Canvas:
         room = frame.width - text_width(view.title, 14, bold=True) - 40
         self.text((right, top), fitted(view.position, room, 13), size=13, anchor="rs")
         if view.index:
-            infected = view.percent is not None and view.percent >= 0.05
+            infected = bool(view.percent)
             words = "no lung" if view.percent is None else "no infection"
-            words = f"{view.percent:.1f} % infected" if infected else words
+            words = f"{wording.percent(view.percent)} infected" if infected else words
             self.text(
                 (frame.left + 8, bottom), words, size=13, colour=GROUND_GLASS if infected else MUTED, bold=infected
             )

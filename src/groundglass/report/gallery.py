@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from groundglass.report import wording
 from groundglass.report.contours import CONSOLIDATION, GROUND_GLASS, LEFT, RIGHT, polygons, svg_path
 from groundglass.report.views import View
 
@@ -81,12 +81,6 @@ def slide(view: View, *, level: float | None = None, printed: bool = True) -> Sl
     )
 
 
-def most_infected(slides: Sequence[Slide]) -> int:
-    """Place of the slide to show first: the largest infected share, else the middle one."""
-    shares = [slide.percent or 0.0 for slide in slides]
-    return int(np.argmax(shares)) if any(shares) else len(slides) // 2
-
-
 def _layers(view: View) -> list[tuple[str, str]]:
     shown = (
         (RIGHT, view.lungs, 1),
@@ -112,4 +106,4 @@ def _description(view: View) -> str:
     place = f"{view.title}, {view.position}" if view.position else view.title
     if view.percent is None:
         return f"{place}. {'Lungs and infection outlined.' if view.lungs.any() else 'No lung in this picture.'}"
-    return f"{place}. {view.percent:.1f} percent of the lung in it is infected."
+    return f"{place}. Infected share of the lung in it: {wording.percent(view.percent)}."

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from groundglass.analysis import Analysis
 from groundglass.report import wording
-from groundglass.report.gallery import Slide, most_infected
+from groundglass.report.gallery import Slide
 from groundglass.report.palette import (
     CONSOLIDATION,
     GROUND_GLASS,
@@ -31,6 +31,7 @@ class ReportImages:
 
     Attributes:
         slides: axial slices from head to feet, or the pictures of a set.
+        start: place of the slide that is shown first.
         planes: coronal and sagittal picture; empty for pictures.
         zones: drawing of the six zones.
         profile: chart of the infected area per slice.
@@ -40,6 +41,7 @@ class ReportImages:
     """
 
     slides: Sequence[Slide]
+    start: int = 0
     planes: Sequence[Slide] = ()
     zones: Markup | None = None
     profile: Markup | None = None
@@ -66,7 +68,6 @@ def render_report(analysis: Analysis, images: ReportImages, *, licence: str) -> 
         analysis=analysis,
         numbers=analysis.measurements,
         images=images,
-        start=most_infected(images.slides) if images.slides else 0,
         findings=findings,
         errors=sum(finding.severity == "error" for finding in findings),
         no_lungs=wording.no_lungs(analysis),

@@ -65,8 +65,12 @@ def render_volume(
     density = None
     if shown and numbers.hu_histogram is not None:
         density = density_chart(numbers.hu_histogram, numbers.density_bands or (), numbers.mean_lung_hu)
+    slides = _axial_slides(volume, lungs, infection, measured)
+    worst = volume.geometry.shape[2] - int(measured.infected_cm2.argmax())
+    indices = [shown.index for shown in slides]
     images = ReportImages(
-        slides=_axial_slides(volume, lungs, infection, measured),
+        slides=slides,
+        start=indices.index(worst) if measured.infected_cm2.any() else len(slides) // 2,
         planes=[slide(view(volume, lungs, infection, measured)) for view in (coronal_view, sagittal_view)],
         zones=zone_diagram(measured, numbers.zones, volume.geometry.spacing) if shown else None,
         profile=profile_chart(measured) if shown else None,
@@ -94,7 +98,8 @@ def render_pictures(
     views = picture_views(pictures, lungs, infection, chosen)
     slides = [slide(view, printed=place in printed) for place, view in zip(chosen, views, strict=True)]
     overlay = pictures_overlay(pictures, lungs, infection, analysis=analysis)
-    images = ReportImages(slides=slides, shown_of=len(pictures.slices))
+    worst = max(range(len(views)), key=lambda place: views[place].percent or 0.0)
+    images = ReportImages(slides=slides, start=worst, shown_of=len(pictures.slices))
     return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
 
 

@@ -119,16 +119,18 @@ def spread_slices(measured: Profile, count: int, *, most_infected: int = 3) -> l
     first, last = measured.lung_slices or (0, depth - 1)
     count = min(count, last - first + 1)
     centres = first + (np.arange(count) + 0.5) * (last - first + 1) / count - 0.5
-    chosen = [int(z) for z in np.rint(centres)]
+    even = [int(z) for z in np.rint(centres)]
     step = (last - first + 1) / count
     area = measured.infected_cm2.copy()
+    worst: list[int] = []
     for _ in range(min(most_infected, count)):
         peak = int(area.argmax())
         if area[peak] <= 0:
             break
-        chosen[int(np.abs(np.array(chosen) - peak).argmin())] = peak
+        even.remove(min(even, key=lambda z: abs(z - peak)))
+        worst.append(peak)
         area[max(0, int(peak - step)) : int(np.ceil(peak + step)) + 1] = 0.0
-    return sorted(set(chosen), reverse=True)
+    return sorted({*even, *worst}, reverse=True)
 
 
 def axial_views(
@@ -167,7 +169,7 @@ def axial_views(
 
 
 def coronal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
-    """The plane seen from the front, where most infection is (else through the middle of the lungs)."""
+    """A plane seen from the front, through much infection and much lung."""
     across, deep, tall = measured.box
     y = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=1) + deep.start
     spacing = volume.geometry.spacing
@@ -183,7 +185,7 @@ def coronal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measure
 
 
 def sagittal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
-    """The plane seen from the patient's left, where most infection is (else through the middle of the larger lung)."""
+    """A plane seen from the patient's left, through much infection and much lung."""
     across, deep, tall = measured.box
     x = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=0) + across.start
     spacing = volume.geometry.spacing
@@ -241,13 +243,13 @@ def _millimetres(volume: CTVolume, axis: int, index: int) -> str:
 
 
 def _richest(lungs: Grey, infection: Grey, axis: int) -> int:
+    """The plane with much infection and much lung (a plane that only grazes a lung says little)."""
     others = tuple(other for other in range(3) if other != axis)
-    amount = np.add.reduce(infection > 0, axis=others, dtype=np.int64)
-    if not amount.any():
-        amount = np.add.reduce(lungs > 0, axis=others, dtype=np.int64)
-    if not amount.any():
+    lung = np.add.reduce(lungs > 0, axis=others, dtype=np.float64)
+    infected = np.add.reduce(infection > 0, axis=others, dtype=np.float64)
+    if not lung.any():
         return int(lungs.shape[axis] // 2)
-    return int(amount.argmax())
+    return int((lung * infected if infected.any() else lung).argmax())
 
 
 def _occupied(labels: Grey) -> Box | None:

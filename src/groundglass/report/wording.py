@@ -37,6 +37,15 @@ def minus(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
+def fact_name(key: str) -> str:
+    """A technical key such as `slice_thickness_mm` in words: `Slice thickness (mm)`."""
+    known = {"kvp": "Tube voltage (kV)", "model": "Scanner"}
+    if key in known:
+        return known[key]
+    words = key.removesuffix("_mm").replace("_", " ").capitalize()
+    return f"{words} (mm)" if key.endswith("_mm") else words
+
+
 def moment(started: str) -> str:
     """The start of a run as `21 November 2026, 11:06 UTC`; unchanged if it is no ISO date."""
     try:

@@ -58,7 +58,7 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, f"{error.strerror or type(error).__name__}; check the output folder")
-        raise OutputError(error.errno or errno.EIO, f"{path} cannot be written: {reason}") from error
+        raise _failure(error.errno or errno.EIO, f"{path} cannot be written: {reason}") from error
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def _require_replaceable(final: Path) -> None:
         return
     if final.is_dir() and not final.is_symlink() and ((final / MARKER).is_file() or not any(final.iterdir())):
         return
-    raise OutputError(
+    raise _failure(
         errno.EEXIST,
         f"{final} exists and is not a finished analysis (no {MARKER} in it), so it is left alone; "
         "choose another output folder or move it away",
@@ -217,6 +217,13 @@ def _put_in_place(partial: Path, final: Path) -> None:
         os.rename(former, final)
         raise
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _failure(code: int, message: str) -> OutputError:
+    """An `OutputError` whose text is the message alone, without the `[Errno ...]` that `OSError` puts before it."""
+    failure = OutputError(message)
+    failure.errno = code
+    return failure
 
 
 def _hidden_name(path: Path, purpose: str) -> Path:

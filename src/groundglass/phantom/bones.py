@@ -47,19 +47,9 @@ def paint_spine(canvas: Canvas) -> None:
 
 
 def _body_outline(wide: float, deep: float, y: float) -> NDArray[np.float64]:
-    return smooth_closed(
-        [
-            (0, y + deep),
-            (0.75 * wide, y + 0.62 * deep),
-            (wide, y - 0.15 * deep),
-            (0.8 * wide, y - 0.85 * deep),
-            (0, y - 0.78 * deep),
-            (-0.8 * wide, y - 0.85 * deep),
-            (-wide, y - 0.15 * deep),
-            (-0.75 * wide, y + 0.62 * deep),
-        ],
-        40,
-    )
+    right = [(0.75 * wide, y + 0.62 * deep), (wide, y - 0.15 * deep), (0.8 * wide, y - 0.85 * deep)]
+    left = [(-x, height) for x, height in reversed(right)]
+    return smooth_closed([(0, y + deep), *right, (0, y - 0.78 * deep), *left], 40)
 
 
 def _paint_arch(canvas: Canvas, y: float, wide: float, phase: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,12 @@ class ChestOptions:
     """What the synthetic patient has.
 
     Attributes:
-        lesions: the lesions; empty for a healthy chest.
+        lesions: the lesions; empty for a healthy chest; None draws a moderate load from the seed.
         noise_hu: standard deviation of the noise in the middle of the chest.
         vessel_tips: arterial ends per lung; None lets the voxel size decide.
     """
 
-    lesions: tuple[LesionRequest, ...] = MODERATE
+    lesions: tuple[LesionRequest, ...] | None = None
     noise_hu: float = 17.0
     vessel_tips: int | None = None
 
@@ -71,7 +71,7 @@ class Phantom:
 
 
 def make_chest(
-    seed: int = 7,
+    seed: int = 0,
     *,
     spacing: tuple[float, float, float] | None = None,
     shape: tuple[int, int, int] | None = None,
@@ -139,7 +139,10 @@ def _lesions(
     numbers = np.zeros_like(space.taken)
     patches: list[Patch] = []
     placed: list[tuple[NDArray[np.float64], float]] = []
-    for number, request in enumerate(options.lesions, start=1):
+    requests = options.lesions
+    if requests is None:
+        requests = tuple(replace(lesion, ml=round(lesion.ml * rng.uniform(0.7, 1.3), 1)) for lesion in MODERATE)
+    for number, request in enumerate(requests, start=1):
         centre = place(request, lungs, placed, rng)
         placed.append((centre, float((request.ml * 239) ** (1 / 3))))
         patch = make_patch(request, f"L{number}", centre, lungs, space, np.random.default_rng([seed, 37, number]))

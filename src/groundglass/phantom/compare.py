@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from groundglass.analysis import Record
 from groundglass.phantom.chest import Phantom
 from groundglass.volume import LabelMap, require_same_grid
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Record):
     """A number as it is and as it was measured; None where it cannot be known."""
 
     truth: float | None
     result: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class LesionResult:
+class LesionResult(Record):
     """What became of one lesion.
 
     Attributes:
@@ -42,8 +39,7 @@ class LesionResult:
     found: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TruthComparison:
+class TruthComparison(Record):
     """Truth beside result. Volumes in millilitres, involvement in percent, Dice 0..1 (both empty = 1).
 
     `ground_glass_ml` and `consolidation_ml` compare the two labels of the infection.
@@ -111,11 +107,13 @@ def dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
 
 
 def _total(truth: LabelMap, result: LabelMap, labels: tuple[int, ...]) -> Pair:
-    return Pair(sum(truth.volume_ml(label) for label in labels), sum(result.volume_ml(label) for label in labels))
+    return Pair(
+        truth=sum(truth.volume_ml(label) for label in labels), result=sum(result.volume_ml(label) for label in labels)
+    )
 
 
 def _involvement(phantom: Phantom, lungs: LabelMap, infection: LabelMap, side: int | None) -> Pair:
-    return Pair(_share(phantom.lungs, phantom.infection, side), _share(lungs, infection, side))
+    return Pair(truth=_share(phantom.lungs, phantom.infection, side), result=_share(lungs, infection, side))
 
 
 def _share(lungs: LabelMap, infection: LabelMap, side: int | None) -> float | None:
@@ -131,6 +129,15 @@ def _lesions(phantom: Phantom, found: NDArray[np.bool_]) -> tuple[LesionResult, 
     results = []
     for number, lesion in enumerate(phantom.lesions, start=1):
         recall = float(hits[number] / max(int(sizes[number]), 1))
-        name, kind = lesion.name, lesion.kind
-        results.append(LesionResult(name, lesion.side, lesion.zone, kind, lesion.ml, recall, recall >= FOUND_FROM))
+        results.append(
+            LesionResult(
+                name=lesion.name,
+                side=lesion.side,
+                zone=lesion.zone,
+                kind=lesion.kind,
+                ml=lesion.ml,
+                recall=recall,
+                found=recall >= FOUND_FROM,
+            )
+        )
     return tuple(results)

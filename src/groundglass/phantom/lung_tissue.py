@@ -78,7 +78,7 @@ def fill_lungs(scene: Scene, trees: Trees, patches: list[Patch], noise_hu: float
     clouds = SmoothField(scene.grid, 22.0, rng)
     flesh = SmoothField(scene.grid, 4.0, rng)
     y = scene.grid.axis(1)[:, None]
-    gravity = (-0.30 * y + 0.0006 * y * y).astype(np.float32)
+    gravity = (-0.24 * y + 0.0004 * y * y).astype(np.float32)
     for index, z in enumerate(scene.grid.axis(2).tolist()):
         hu, lung = scene.hu[index], scene.lung[index].astype(np.float32) / 255
         soft = (hu > -150) & (hu < 120)

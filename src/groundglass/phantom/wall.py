@@ -49,7 +49,7 @@ def _arc(outline: NDArray[np.float64], first: float, last: float) -> NDArray[np.
 
 
 def _mirrored(line: NDArray[np.float64]) -> NDArray[np.float64]:
-    return line * np.array([-1.0, 1.0])
+    return np.asarray(line * np.array([-1.0, 1.0]))
 
 
 def _paint_fat_planes(canvas: Canvas, build: Build) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -95,6 +97,37 @@ def test_compressed_syntaxes(tmp_path: Path, kind: str) -> None:
         recompress(path, kind)
         assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
     assert_is_scan(read(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["JPEGExtendedProcess2_4", "JPEG2000", "JPEGLSNearLossless"])
+def test_lossy_syntaxes(tmp_path: Path, kind: str) -> None:
+    wave = np.sin(np.linspace(0, 6, 64))
+    scan = (800 * np.multiply.outer(wave, wave[:48])[:, :, None]).astype(np.int16)
+
+    def twelve_bits(dataset: Dataset, k: int) -> None:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+
+    write_series(tmp_path, scan, np.eye(4), SeriesSpec(edit=twelve_bits))
+    recompress(tmp_path / "slice_001.dcm", kind)
+    assert pydicom.dcmread(tmp_path / "slice_001.dcm").BitsStored == 12
+    volume = read(tmp_path)
+    assert np.abs(volume.values - scan).max() <= 2
+
+
+def test_baseline_jpeg(tmp_path: Path) -> None:
+    grey = np.add.outer(np.arange(48) * 2, np.arange(64)).astype(np.uint8)
+
+    def pack(dataset: Dataset, k: int) -> None:
+        stream = io.BytesIO()
+        Image.fromarray(grey).save(stream, "JPEG", quality=95)
+        dataset.Rows, dataset.Columns = grey.shape
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.PixelData = pydicom.encaps.encapsulate([stream.getvalue()])
+        dataset["PixelData"].VR = "OB"
+
+    spec = SeriesSpec(syntax=pydicom.uid.JPEGBaseline8Bit, edit=pack, tags={"RescaleSlope": "4"})
+    volume = read(write_series(tmp_path, SCAN[:, :, :1], GRID.affine, spec))
+    assert np.abs((volume.values[:, :, 0].T + 1024) / 4 - grey).max() <= 4
 
 
 def test_rle(tmp_path: Path) -> None:

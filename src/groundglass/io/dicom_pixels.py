@@ -10,7 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from groundglass.errors import InvalidImageError, UnreadableFileError, UnsupportedFormatError
 from groundglass.io.assemble import AIR_HU
@@ -36,6 +36,7 @@ class FrameDecoder:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._dataset: Dataset | None = None
+        self._frames: NDArray[np.integer] | None = None
 
     def hounsfield(self, frame: Frame) -> NDArray[np.float32]:
         """One frame as float32 (rows, columns) in HU; padding outside the scanned circle becomes air.
@@ -76,7 +77,12 @@ class FrameDecoder:
                 raise _unsupported(frame.path, syntax) from None
             if not decoder.is_available:
                 raise _unsupported(frame.path, syntax)
-            array = decoder.as_array(dataset, index=frame.index, raw=True)[0]
+            if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
+                if self._frames is None:
+                    self._frames = _twelve_bit_frames(frame.path, dataset)
+                array = self._frames[frame.index]
+            else:
+                array = decoder.as_array(dataset, index=frame.index, raw=True)[0]
         if array.shape != (frame.rows, frame.columns):
             raise UnreadableFileError(
                 f"{frame.path.name}: the image has the shape {array.shape}; its header says "
@@ -93,8 +99,22 @@ class FrameDecoder:
         if self._dataset is None or self._path != path:
             with border(path, _KIND, InvalidDicomError):
                 self._dataset = pydicom.dcmread(path, force=True, specific_tags=_PIXEL_TAGS)
-            self._path = path
+            self._path, self._frames = path, None
         return self._dataset
+
+
+def _twelve_bit_frames(path: Path, dataset: Dataset) -> NDArray[np.integer]:
+    """All frames (n, rows, columns) of a 12-bit JPEG Extended file, which pydicom does not hand to GDCM."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        raise ValueError("GDCM cannot read the file")
+    # GDCM's Python wrapper hands bytes out as text with escaped surrogates.
+    data = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    kind = np.dtype("<i2" if dataset.PixelRepresentation else "<u2")
+    return np.frombuffer(data, kind).reshape(-1, dataset.Rows, dataset.Columns)
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

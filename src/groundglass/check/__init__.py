@@ -22,7 +22,8 @@ def check_volume(volume: CTVolume) -> tuple[CTVolume, list[Finding]]:
         volume: the scan as it was read.
 
     Returns:
-        The scan, repaired where an exact repair is possible (then a finding says so), and the findings. A windowed or
+        The scan, repaired where an exact repair is possible (then a finding says so), and the findings that the
+        reader did not already make. A windowed or
         normalised copy comes back in grey values with `units` set to `grey`.
     """
     checked, findings = check_units(volume, VolumeSample.of(volume).values)
@@ -34,4 +35,5 @@ def check_volume(volume: CTVolume) -> tuple[CTVolume, list[Finding]]:
         findings += body
         if not body:
             findings += check_orientation(sample) + check_contrast(sample)
-    return checked, findings
+    known = {finding.code for finding in volume.findings}
+    return checked, [finding for finding in findings if finding.code not in known]

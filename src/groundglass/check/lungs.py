@@ -89,15 +89,16 @@ def _cut_off(lungs: LabelMap) -> list[Finding]:
     dx, dy, dz = lungs.geometry.spacing
     findings = []
     if labels.shape[2] > 1:
-        for end, z in (("top", -1), ("bottom", 0)):
-            names = _cut_names(labels[:, :, z], dx * dy, CUT_MM2)
-            if names:
-                findings.append(_cut_finding(end, f"at the {end} of the scan", names))
+        above, below = (_cut_names(labels[:, :, z], dx * dy, CUT_MM2) for z in (-1, 0))
+        if above:
+            findings.append(_cut_finding(code="lungs-cut-top", where="at the top of the scan", names=above))
+        if below:
+            findings.append(_cut_finding(code="lungs-cut-bottom", where="at the bottom of the scan", names=below))
     edges = [(labels[0], dy * dz), (labels[-1], dy * dz), (labels[:, 0], dx * dz), (labels[:, -1], dx * dz)]
     least = min(SIDE_MM2, 60.0 * dz * labels.shape[2])
     names = sorted({name for face, pixel_mm2 in edges for name in _cut_names(face, pixel_mm2, least)}, reverse=True)
     if names:
-        findings.append(_cut_finding("side", "at the side of the field of view", names))
+        findings.append(_cut_finding(code="lungs-cut-side", where="at the side of the field of view", names=names))
     return findings
 
 
@@ -106,10 +107,10 @@ def _cut_names(face: NDArray[np.uint8], pixel_mm2: float, least_mm2: float) -> l
     return [name for label, name in NAMES.items() if np.count_nonzero(face == label) * pixel_mm2 >= least_mm2]
 
 
-def _cut_finding(end: str, where: str, names: list[str]) -> Finding:
+def _cut_finding(*, code: str, where: str, names: list[str]) -> Finding:
     which = "Both lungs are" if len(names) == 2 else f"The {names[0]} lung is"
     return Finding(
-        code=f"lungs-cut-{end}",
+        code=code,
         severity="warning",
         text=f"{which} cut off {where}.",
         action="Volumes and zones are those of the scanned part; use a scan of the whole chest if there is one.",

@@ -16,6 +16,7 @@ LEAST_LUNG_ML = 800.0
 BONE_RATIO = 1.6
 SOLIDITY_STEP = 0.05
 MIRROR_MM = 4.0
+WHOLE_LUNG_MM = 120.0
 
 ACTION = (
     "Correct the orientation in the file (or export it again from the original DICOM); until then right and left, "
@@ -39,26 +40,33 @@ def check_orientation(sample: VolumeSample) -> list[Finding]:
     aside, forward = _spine(sample, lungs, bone, slice(int(levels[0]), int(levels[-1]) + 1))
     if abs(aside) > SPINE_ASIDE_MM and abs(aside) > abs(forward):
         return [
-            _finding("rotated-in-plane", "The spine lies at the side of the body: the slices are turned by 90 degrees.")
+            _finding(
+                code="rotated-in-plane",
+                text="The spine lies at the side of the body: the slices are turned by 90 degrees.",
+            )
         ]
     findings = []
     if forward > SPINE_MM:
-        findings.append(_finding("flipped-front-back", "The spine lies where the file says the front of the body is."))
+        findings.append(
+            _finding(code="flipped-front-back", text="The spine lies where the file says the front of the body is.")
+        )
     if _upside_down(sample, lungs, bone):
         findings.append(
-            _finding("flipped-head-feet", "The lungs stand on their tips: head and feet seem to be exchanged.")
+            _finding(
+                code="flipped-head-feet", text="The lungs stand on their tips: head and feet seem to be exchanged."
+            )
         )
     elif not findings and _mirror_score(sample, lungs) < -MIRROR_MM:
         findings.append(
             _finding(
-                "flipped-left-right",
-                "Heart and liver lie on the wrong side: the scan may be mirrored (or the patient has situs inversus).",
+                code="flipped-left-right",
+                text="Heart and liver lie on the wrong side: the scan is mirrored, or the patient has situs inversus.",
             )
         )
     return findings
 
 
-def _finding(code: str, text: str) -> Finding:
+def _finding(*, code: str, text: str) -> Finding:
     return Finding(code=code, severity="warning", text=text, action=ACTION)
 
 
@@ -94,7 +102,7 @@ def _upside_down(sample: VolumeSample, lungs: NDArray[np.bool_], bone: NDArray[n
     levels = np.flatnonzero(area > 0.05 * area.max())
     bottom, top = int(levels[0]), int(levels[-1])
     height = top - bottom + 1
-    if height * sample.spacing[2] < 120.0 or bottom < 2 or top > len(lungs) - 3:
+    if height * sample.spacing[2] < WHOLE_LUNG_MM or bottom < 2 or top > len(lungs) - 3:
         return False
     solidity = [_solidity(lungs[z]) for z in range(bottom, top + 1)]
     first, last = max(1, round(0.05 * height)), max(2, round(0.3 * height))
@@ -120,9 +128,10 @@ def _mirror_score(sample: VolumeSample, lungs: NDArray[np.bool_]) -> float:
     The liver: soft tissue between and below the lungs in their lowest fifth. The heart: the same at 35 to 65 % of
     their height.
     """
-    area = lungs.sum(axis=(1, 2))
-    levels = np.flatnonzero(area > 0)
+    levels = np.flatnonzero(lungs.any(axis=(1, 2)))
     bottom, height = int(levels[0]), int(levels[-1] - levels[0])
+    if bottom == 0 or height * sample.spacing[2] < WHOLE_LUNG_MM:
+        return 0.0
     base = _tissue_aside(sample, lungs, bottom, bottom + round(0.2 * height))
     heart = _tissue_aside(sample, lungs, bottom + round(0.35 * height), bottom + round(0.65 * height))
     return base - heart if base is not None and heart is not None else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,17 +145,24 @@ class PictureResult:
     def _write_images(self, folder: Path) -> None:
         for kind, images in self._image_sets().items():
             (folder / kind).mkdir()
-            for picture, image in zip(self.pictures.slices, images, strict=True):
-                atomic_write_bytes(folder / kind / mask_name(picture.name), _png(image))
+            for name, image in zip(mask_names(self.pictures), images, strict=True):
+                atomic_write_bytes(folder / kind / name, _png(image))
 
     def _image_sets(self) -> dict[str, list[NDArray[np.uint8]]]:
         sets = {"lungs": self.lungs, "infection": self.infection}
         return sets if self.probability is None else sets | {"infection_probability": self.probability}
 
 
-def mask_name(picture: str) -> str:
-    """File name of a picture's mask: the picture's own name with the ending `.png`."""
-    return Path(picture).with_suffix(".png").name
+def mask_names(pictures: PictureSet) -> list[str]:
+    """File name of each picture's mask: the picture's own name with the ending `.png`.
+
+    Pictures that differ in their ending alone (`a.png`, `a.jpg`) keep it: `a.png.png`, `a.jpg.png`.
+    """
+    stems = Counter(Path(picture.name).stem for picture in pictures.slices)
+    return [
+        f"{Path(picture.name).stem}.png" if stems[Path(picture.name).stem] == 1 else f"{picture.name}.png"
+        for picture in pictures.slices
+    ]
 
 
 def _timed(analysis: Analysis, stage: str, work: Callable[[], R]) -> tuple[Analysis, R]:

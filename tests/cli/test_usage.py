@@ -30,7 +30,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_the_module_runs_like_the_command() -> None:
-    run = subprocess.run([sys.executable, "-m", "groundglass", "--version"], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "groundglass", "--version"], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0
     assert __version__ in run.stdout
 

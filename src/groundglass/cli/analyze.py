@@ -97,13 +97,14 @@ def summary_table(analysis: Analysis) -> Table:
         ("Involvement (%)", numbers.involvement_percent, 1),
     )
     for name, values, digits in rows:
-        table.add_row(name, *(_number(getattr(values, side), digits) for side in ("total", "right", "left")))
-    table.add_row("Ground-glass (ml)", _number(numbers.infection_volume_ml.ground_glass, 1), "", "")
-    table.add_row("Consolidation (ml)", _number(numbers.infection_volume_ml.consolidation, 1), "", "")
-    table.add_row("Severity score (0-24)", _number(numbers.zonal_severity_score, 0), "", "")
-    table.add_row("Mean lung density (HU)", _number(numbers.mean_lung_hu, 0), "", "")
+        table.add_row(name, *(number(getattr(values, side), digits) for side in ("total", "right", "left")))
+    table.add_row("Ground-glass (ml)", number(numbers.infection_volume_ml.ground_glass, 1), "", "")
+    table.add_row("Consolidation (ml)", number(numbers.infection_volume_ml.consolidation, 1), "", "")
+    table.add_row("Severity score (0-24)", number(numbers.zonal_severity_score, 0), "", "")
+    table.add_row("Mean lung density (HU)", number(numbers.mean_lung_hu, 0), "", "")
     return table
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """A figure for a table; `not known` for None."""
     return "not known" if value is None else f"{value:.{digits}f}"

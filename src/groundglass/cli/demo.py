@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundglass.cli.analyze import Json, Quiet, show_result
+from groundglass.cli.analyze import Json, Quiet, number, show_result
 from groundglass.cli.console import progress_bar, show
 
 if TYPE_CHECKING:
@@ -47,8 +48,45 @@ def command(
         scan.replace(output / scan.name)
     comparison = compare_with_truth(phantom, result.lungs, result.infection)
     if as_json:
-        print(json.dumps({"truth": comparison.model_dump(), "analysis": json.loads(result.analysis.to_json())}))
+        print(json.dumps({"truth": asdict(comparison), "analysis": json.loads(result.analysis.to_json())}))
         return 0
     show_result(result.analysis, folder)
     show(comparison_table(comparison))
+    show(lesion_table(comparison))
     return 0
+
+
+def comparison_table(comparison: TruthComparison) -> Table:
+    """Truth beside result, with the overlap of the masks."""
+    from rich.table import Table
+
+    table = Table(title="Truth beside result", title_justify="left")
+    for name in ("", "truth", "result", "Dice"):
+        table.add_column(name, justify="right" if name else "left")
+    rows = (
+        ("Lungs (ml)", comparison.lung_ml, comparison.lungs_dice),
+        ("Right lung (ml)", comparison.right_lung_ml, comparison.right_lung_dice),
+        ("Left lung (ml)", comparison.left_lung_ml, comparison.left_lung_dice),
+        ("Infection (ml)", comparison.infection_ml, comparison.infection_dice),
+        ("Ground-glass (ml)", comparison.ground_glass_ml, None),
+        ("Consolidation (ml)", comparison.consolidation_ml, None),
+        ("Involvement (%)", comparison.involvement_percent, None),
+        ("Involvement, right (%)", comparison.right_involvement_percent, None),
+        ("Involvement, left (%)", comparison.left_involvement_percent, None),
+    )
+    for name, pair, dice in rows:
+        shown = "" if dice is None else f"{dice:.3f}"
+        table.add_row(name, number(pair.truth, 1), number(pair.result, 1), shown)
+    return table
+
+
+def lesion_table(comparison: TruthComparison) -> Table:
+    """What became of each lesion."""
+    from rich.table import Table
+
+    table = Table(title="Lesions", title_justify="left")
+    for name in ("where", "kind", "volume (ml)", "found (%)"):
+        table.add_column(name, justify="right" if "(" in name else "left")
+    for lesion in comparison.lesions:
+        table.add_row(f"{lesion.side} {lesion.zone}", lesion.kind, f"{lesion.ml:.1f}", f"{100 * lesion.recall:.0f}")
+    return table

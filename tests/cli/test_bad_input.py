@@ -54,7 +54,7 @@ def test_the_output_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["analyze", str(thorax_file(tmp_path)), "-o", "/proc/groundglass", "--quiet"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Error: ")
-    assert "choose another output folder" in " ".join(err.split())
+    assert "check the output folder" in " ".join(err.split())
 
 
 def test_the_disk_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

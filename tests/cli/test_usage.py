@@ -43,7 +43,7 @@ def test_the_module_runs_like_the_command() -> None:
         (["analyze"], "INPUT"),
         (["nonsense"], "nonsense"),
         (["analyze", "x.nii", "--no-such-option"], "--no-such-option"),
-        (["analyze", "x.nii", "--infection-threshold", "much"], "much"),
+        (["analyze", "x.nii", "--infection-threshold", "much"], "--infection-threshold"),
         (["analyze", "x.nii", "--infection-threshold", "1.5"], "infection_threshold is 1.5"),
     ],
 )

@@ -28,14 +28,15 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Make a synthetic chest CT, analyze it and print the truth beside the result."""
-    from groundglass.io.write import check_output_folder
+    from groundglass.io.write import writing
     from groundglass.phantom import make_chest
     from groundglass.phantom.compare import compare_with_truth
     from groundglass.phantom.nifti import write_nifti as write_scan
     from groundglass.pipeline import analyze
     from groundglass.result import AnalysisResult
 
-    check_output_folder(output)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     with progress_bar(quiet or as_json) as progress, tempfile.TemporaryDirectory(dir=output) as scratch:
         progress("synthetic scan", 0, 0)
         phantom = make_chest(seed=seed)

@@ -25,8 +25,8 @@ _GREY = {"1", "L", "I", "I;16", "I;16B", "I;16L"}
 NO_HU = Finding(
     code="no-hu",
     severity="info",
-    text="A picture has no Hounsfield units and no millimetres: volumes, densities and kinds of opacity are unknown, "
-    "shares of the visible lung are estimates.",
+    text="A picture has no Hounsfield units and no millimetres: volumes and densities are unknown, "
+    "shares of the visible lung and kinds of opacity are the network's estimates.",
     action="Use the DICOM or NIfTI scan where there is one.",
 )
 

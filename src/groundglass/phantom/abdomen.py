@@ -12,14 +12,15 @@ FAT, LIVER, SPLEEN, KIDNEY, BLOOD, GAS = -104.0, 60.0, 52.0, 34.0, 42.0, -985.0
 # z, middle x, y, half axes of the stomach
 _STOMACH = Keyed(
     [
-        (-70, -40, 30, 20, 14),
-        (-30, -48, 26, 40, 28),
-        (10, -58, 12, 46, 38),
-        (45, -64, 4, 44, 40),
-        (66, -66, 0, 34, 32),
+        (-70, -40, 40, 20, 14),
+        (-30, -46, 38, 40, 30),
+        (10, -52, 30, 46, 42),
+        (45, -58, 16, 44, 44),
+        (66, -64, 4, 34, 34),
         (80, -66, 0, 14, 14),
     ]
 )
+_GAS_LEVEL_Y = 46.0
 _SPLEEN = Keyed(
     [
         (-45, -104, -36, 6, 8),
@@ -108,9 +109,9 @@ def _paint_stomach(canvas: Canvas, clip: Coverage) -> None:
     bubble = canvas.coverage(inner)
     if bubble is not None:
         box, cover = bubble
-        level = y + 0.42 * deep  # gas floats to the front
         rows = canvas.grid.axis(1)[box[0]][:, None]
-        gas = np.clip((rows - level) / canvas.grid.spacing[1] + 0.5, 0, 1) * cover * clip[box]
+        # Gas floats to the front of a patient who lies on the back, above one level all along the stomach.
+        gas = np.clip((rows - _GAS_LEVEL_Y) / canvas.grid.spacing[1] + 0.5, 0, 1) * cover * clip[box]
         target = canvas.hu[box]
         target += (np.float32(GAS) - target) * gas
 
@@ -147,6 +148,14 @@ def _paint_bowel(canvas: Canvas, clip: Coverage) -> None:
         (60, 10, -150, 22, 0.6),
         (-95, 10, -130, 22, 0.6),
         (0, 60, -170, 22, 0.3),
+        (-50, 45, -160, 22, 0.0),
+        (48, 52, -185, 24, 0.4),
+        (-84, 34, -195, 23, 0.5),
+        (20, 20, -200, 20, 0.0),
+        (-24, 46, -215, 22, 0.3),
+        (90, 16, -215, 25, 0.5),
+        (30, 66, -235, 20, 0.2),
+        (-70, 56, -245, 22, 0.0),
     )
     for x, y, middle, radius, gas in loops:
         share = 1 - ((z - middle) / 44) ** 2

@@ -136,16 +136,37 @@ def _paint_blade(canvas: Canvas, side: float, z: float) -> None:
 def rib_lines(build: Build) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Centre lines (n, 3) of the 24 ribs and of their cartilages; the left ribs lie a little higher."""
     bone, cartilage = [], []
+    wall = _Wall(build)
     for side in (1, -1):
         for number in range(12):
-            line, bony = _rib_line(number, side, build)
+            line, bony = _rib_line(number, side, wall)
             bone.append(line[: bony + 1])
             if bony < len(line) - 2:
                 cartilage.append(line[bony:])
     return bone, cartilage
 
 
-def _rib_line(number: int, side: int, build: Build) -> tuple[NDArray[np.float64], int]:
+class _Wall:
+    """The inside of the rib cage at any height and angle, interpolated between outlines 5 mm apart."""
+
+    def __init__(self, build: Build) -> None:
+        self._heights = np.arange(-160.0, 301.0, 5.0)
+        self._outlines = np.stack([cavity_outline(float(z), build) for z in self._heights])
+
+    def at(self, z: NDArray[np.float64], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions (n, 2) on the wall at heights z (n,) and angles theta (n,)."""
+        level = np.clip((z - self._heights[0]) / 5.0, 0, len(self._heights) - 1.001)
+        turn = (theta % (2 * np.pi)) / (2 * np.pi) * len(THETA)
+        low, first = level.astype(int), turn.astype(int)
+        part, share = (level - low)[:, None], (turn - first)[:, None]
+        after, first = (first + 1) % len(THETA), first % len(THETA)
+        outlines = self._outlines
+        below = outlines[low, first] * (1 - share) + outlines[low, after] * share
+        above = outlines[low + 1, first] * (1 - share) + outlines[low + 1, after] * share
+        return np.asarray(below * (1 - part) + above * part)
+
+
+def _rib_line(number: int, side: int, wall: _Wall) -> tuple[NDArray[np.float64], int]:
     head_z = _FIRST_RIB_Z - VERTEBRA_MM * number + (0.0 if side > 0 else 2.5)
     drop = float(np.interp(number, [0, 1, 3, 6, 9, 11], [30, 46, 70, 92, 88, 60]))
     last = float(np.interp(number, [0, 4, 6, 7, 9, 10, 11], [66, 74, 76, 62, 30, -15, -35]))
@@ -156,16 +177,10 @@ def _rib_line(number: int, side: int, build: Build) -> tuple[NDArray[np.float64]
     rise = np.clip((degrees - bony) / 40, 0, 1) * np.interp(number, [0, 3, 6, 9], [0, 4, 26, 30])
     z = z + rise
     theta = np.radians(degrees) if side > 0 else np.pi - np.radians(degrees)
-    points = np.empty((len(z), 3))
-    for i, height in enumerate(z):
-        outline = cavity_outline(float(height), build)
-        position = (theta[i] % (2 * np.pi)) / (2 * np.pi) * len(THETA)
-        low = int(position) % len(THETA)
-        part = position - int(position)
-        spot = outline[low] * (1 - part) + outline[(low + 1) % len(THETA)] * part
-        middle = np.array([0.0, spot[1] * 0.3])
-        outward = (spot - middle) / np.linalg.norm(spot - middle)
-        points[i] = [*(spot + 5.0 * outward), height]
+    spots = wall.at(z, theta)
+    outward = spots * np.array([1.0, 0.7])
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    points = np.column_stack([spots + 5.0 * outward, z])
     spine = float(SPINE_Y(head_z)[0])
     neck = np.array(
         [(side * 19.0, spine - 9, head_z), (side * 30, spine - 21, head_z + 2), (side * 40, spine - 29, head_z + 1)]

@@ -73,24 +73,37 @@ def _spread(
 
 
 def fill_lungs(scene: Scene, trees: Trees, patches: list[Patch], noise_hu: float, rng: np.random.Generator) -> None:
-    """Fill in the lungs of `scene.hu` in place, then blur and add the noise of the scanner."""
+    """Fill in the lungs of `scene.hu` in place, then blur and add the noise of the scanner.
+
+    Args:
+        scene: the chest with empty lungs.
+        trees: vessels and airways.
+        patches: lesions.
+        noise_hu: noise in the middle of the chest.
+        rng: source of randomness.
+    """
     texture = SmoothField(scene.grid, 5.0, rng)
     clouds = SmoothField(scene.grid, 22.0, rng)
-    flesh = SmoothField(scene.grid, 4.0, rng)
     y = scene.grid.axis(1)[:, None]
     gravity = (-0.24 * y + 0.0004 * y * y).astype(np.float32)
     for index, z in enumerate(scene.grid.axis(2).tolist()):
         hu, lung = scene.hu[index], scene.lung[index].astype(np.float32) / 255
-        soft = (hu > -150) & (hu < 120)
-        hu += np.where(soft, 7.0 * flesh.slice(index), 0)
         tissue = LUNG_HU + gravity + 9 * texture.slice(index) + 9 * clouds.slice(index)
         tissue += 70 * np.exp(-(((z - scene.surfaces.fissure) / 1.6) ** 2))
         for patch in patches:
             _add_patch(tissue, patch, index)
         hu += (tissue - LUNG_HU) * lung
         _draw_trees(hu, lung, trees, index)
-    _blur(scene)
-    for hu, noise in zip(scene.hu, reconstruction_noise(scene.grid, noise_hu, rng), strict=True):
+    finish(scene.hu, scene.grid, noise_hu, rng)
+
+
+def finish(volume: NDArray[np.float32], grid: Grid, noise_hu: float, rng: np.random.Generator) -> None:
+    """Give soft tissue its grain, blur and add noise; `volume` (nz, ny, nx) HU is changed in place."""
+    flesh = SmoothField(grid, 4.0, rng)
+    for index, hu in enumerate(volume):
+        hu += np.where((hu > -150) & (hu < 120), 7.0 * flesh.slice(index), 0)
+    _blur(volume, grid)
+    for hu, noise in zip(volume, reconstruction_noise(grid, noise_hu, rng), strict=True):
         hu += noise
         np.clip(hu, -1024, 3071, out=hu)
         np.rint(hu, out=hu)
@@ -116,17 +129,15 @@ def _draw_trees(hu: NDArray[np.float32], lung: NDArray[np.float32], trees: Trees
             hu += (value - hu) * share
 
 
-def _blur(scene: Scene) -> None:
+def _blur(volume: NDArray[np.float32], grid: Grid) -> None:
     """The sharpness of a soft reconstruction: about 1.4 mm in the plane, neighbouring slices overlap a little."""
-    across = 0.6 / scene.grid.spacing[0]
-    for hu in scene.hu:
-        if across > 0.2:
+    across = 0.6 / grid.spacing[0]
+    if across > 0.2:
+        for hu in volume:
             hu[:] = cv2.GaussianBlur(hu, (0, 0), across)
-    if scene.grid.shape[2] < 3:
-        return
     share = np.float32(0.10)
-    before = scene.hu[0].copy()
-    for index in range(1, scene.grid.shape[2] - 1):
-        current = scene.hu[index].copy()
-        scene.hu[index] += share * (before + scene.hu[index + 1] - 2 * current)
+    before = volume[0].copy()
+    for index in range(1, len(volume) - 1):
+        current = volume[index].copy()
+        volume[index] += share * (before + volume[index + 1] - 2 * current)
         before = current

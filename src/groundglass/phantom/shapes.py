@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,9 +72,15 @@ def offset(points: Points, distance: float | NDArray[np.float64]) -> Points:
 
 def smooth_closed(control: Sequence[Sequence[float]], count: int = 48) -> Points:
     """A smooth closed curve (count, 2) through the control points."""
-    knots = np.array([*control, control[0]], dtype=np.float64)
-    curve = CubicSpline(np.arange(len(knots)), knots, bc_type="periodic")
-    return np.asarray(curve(np.linspace(0, len(control), count, endpoint=False)))
+    return np.asarray(_closed_spline(len(control), count) @ np.array(control, dtype=np.float64))
+
+
+@lru_cache(maxsize=64)
+def _closed_spline(knots: int, count: int) -> NDArray[np.float64]:
+    """The periodic cubic spline as a matrix (count, knots): it is linear in its control points."""
+    unit = np.eye(knots)
+    curve = CubicSpline(np.arange(knots + 1), np.concatenate([unit, unit[:1]]), bc_type="periodic")
+    return np.asarray(curve(np.linspace(0, knots, count, endpoint=False)))
 
 
 def ribbon(line: Points, widths: ArrayLike) -> Points:

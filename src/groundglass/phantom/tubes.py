@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from groundglass.phantom.canvas import Coverage, Grid
 
+_SAMPLES_PER_VOXEL = 8
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
@@ -97,13 +98,14 @@ class TubeLayer:
 
 def _samples(tubes: Tubes, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Slice index, pixel index and share of a voxel for every sample point inside the volume."""
-    step = 0.45 * min(grid.spacing)
+    step = 0.6 * min(grid.spacing)
     groups = []
     wide = tubes.radius if tubes.tall is None else np.sqrt(tubes.radius * tubes.tall)
     for low, high in ((0.0, 0.8), (0.8, 1.6), (1.6, 3.2), (3.2, 6.5), (6.5, np.inf)):
         chosen = (wide >= low) & (wide < high)
         if chosen.any():
-            across = int(np.clip((2.2 * min(high, 9.0) / grid.spacing[0]) ** 2 * 1.6, 4, 400))
+            section = np.pi * min(high, 8.0) ** 2 * step / grid.voxel_mm3
+            across = int(np.clip(_SAMPLES_PER_VOXEL * section, 3, 300))
             groups.append(_fill(tubes.select(chosen), across, step))
     if not groups:
         empty = np.zeros(0, dtype=np.int64)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
     RLELossless,
 )
 
-from groundglass.errors import InputNotFoundError, NotCTError, SeriesError, SeveralSeriesError
+from groundglass.errors import InputNotFoundError, NotCTError, SeriesError, SeveralSeriesError, UnreadableFileError
 from groundglass.io.read import list_series, read_input
 from groundglass.volume import CTVolume
 from tests.support.dicom import (
@@ -99,7 +101,7 @@ def test_compressed_syntaxes(tmp_path: Path, kind: str) -> None:
     assert_is_scan(read(tmp_path))
 
 
-@pytest.mark.parametrize("kind", ["JPEGExtendedProcess2_4", "JPEG2000", "JPEGLSNearLossless"])
+@pytest.mark.parametrize("kind", ["JPEG2000", "JPEGLSNearLossless"])
 def test_lossy_syntaxes(tmp_path: Path, kind: str) -> None:
     wave = np.sin(np.linspace(0, 6, 64))
     scan = (800 * np.multiply.outer(wave, wave[:48])[:, :, None]).astype(np.int16)
@@ -114,20 +116,45 @@ def test_lossy_syntaxes(tmp_path: Path, kind: str) -> None:
     assert np.abs(volume.values - scan).max() <= 2
 
 
-def test_baseline_jpeg(tmp_path: Path) -> None:
-    grey = np.add.outer(np.arange(48) * 2, np.arange(64)).astype(np.uint8)
+@pytest.mark.parametrize(("bits", "syntax"), [(8, JPEGBaseline8Bit), (12, JPEGExtended12Bit), (16, JPEGLosslessSV1)])
+def test_jpeg_of_all_depths(tmp_path: Path, bits: int, syntax: str) -> None:
+    stored = (np.add.outer(np.arange(48) * 2.0, np.arange(64)) * (2**bits - 1) / 157).astype(np.uint16)
+    image = stored.astype(np.uint8) if bits == 8 else stored
+    packed = imagecodecs.jpeg8_encode(image, level=98, lossless=bits == 16, bitspersample=bits)
 
     def pack(dataset: Dataset, k: int) -> None:
-        stream = io.BytesIO()
-        Image.fromarray(grey).save(stream, "JPEG", quality=95)
-        dataset.Rows, dataset.Columns = grey.shape
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-        dataset.PixelData = pydicom.encaps.encapsulate([stream.getvalue()])
+        dataset.Rows, dataset.Columns = stored.shape
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 if bits == 8 else 16, bits, bits - 1
+        dataset.PixelData = pydicom.encaps.encapsulate([packed])
         dataset["PixelData"].VR = "OB"
 
-    spec = SeriesSpec(syntax=pydicom.uid.JPEGBaseline8Bit, edit=pack, tags={"RescaleSlope": "4"})
-    volume = read(write_series(tmp_path, SCAN[:, :, :1], GRID.affine, spec))
-    assert np.abs((volume.values[:, :, 0].T + 1024) / 4 - grey).max() <= 4
+    volume = read(write_series(tmp_path, SCAN[:, :, :1], GRID.affine, SeriesSpec(syntax=syntax, edit=pack)))
+    tolerance = {8: 3, 12: 40, 16: 0}[bits]
+    assert np.abs(volume.values[:, :, 0].T + 1024 - stored).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"])
+def test_compressed_signed_pixels(tmp_path: Path, kind: str) -> None:
+    def bits(dataset: Dataset, k: int) -> None:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+
+    write_series(tmp_path, SCAN, GRID.affine, SeriesSpec(signed=True, intercept=0.0, edit=bits))
+    for path in tmp_path.iterdir():
+        recompress(path, kind)
+    assert_is_scan(read(tmp_path))
+
+
+def test_a_frame_of_another_size_than_its_header(tmp_path: Path) -> None:
+    write_series(tmp_path, SCAN, GRID.affine)
+    path = tmp_path / "slice_004.dcm"
+    recompress(path, "JPEGLosslessProcess14_1")
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = pydicom.encaps.encapsulate(
+        [imagecodecs.jpeg8_encode(np.zeros((4, 4), np.uint16), lossless=True)]
+    )
+    dataset.save_as(path)
+    with pytest.raises(UnreadableFileError, match=r"slice_004\.dcm"):
+        read(tmp_path)
 
 
 def test_rle(tmp_path: Path) -> None:
@@ -377,6 +404,16 @@ def test_a_scout_inside_the_series_is_split_off(tmp_path: Path) -> None:
     assert volume.geometry.shape == scan.shape
     assert [info.key for info in list_series(tmp_path)] == ["3.1", "3.2"]
     assert read(tmp_path, series="3.1").geometry.shape == scan.shape
+
+
+def test_two_acquisitions_in_one_series_are_split(tmp_path: Path) -> None:
+    scan, affine = long_scan()
+    for number in (1, 2):
+        spec = SeriesSpec(uid="1.2.3", prefix=f"phase{number}", tags={"AcquisitionNumber": number})
+        write_series(tmp_path, scan + np.int16(number), affine, spec)
+    with pytest.raises(SeveralSeriesError, match=r"2 CT series"):
+        read(tmp_path)
+    assert read(tmp_path, series="3.2").values[3, 3, 3] == read(tmp_path, series="3.1").values[3, 3, 3] + 1
 
 
 def test_list_series(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Messages name files, never values from a header: a header may hold a patient's n
 from __future__ import annotations
 
 import errno
+import logging
 import struct
 import threading
 import warnings
@@ -96,12 +97,14 @@ def _translated(error: Exception, path: Path, what: str) -> InputError | OutputE
 
 
 class _Quiet:
-    """Counts who wants silence, so that the filters are changed by the first and restored by the last."""
+    """Counts who wants silence, so that filters and log level are changed by the first and restored by the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self._saved = warnings.catch_warnings()
+        self._logger = logging.getLogger("pydicom")
+        self._level = logging.NOTSET
 
     def enter(self) -> None:
         with self._lock:
@@ -109,6 +112,8 @@ class _Quiet:
                 self._saved = warnings.catch_warnings()
                 self._saved.__enter__()
                 warnings.simplefilter("ignore")
+                self._level = self._logger.level
+                self._logger.setLevel(logging.CRITICAL + 1)
             self._users += 1
 
     def leave(self) -> None:
@@ -116,6 +121,7 @@ class _Quiet:
             self._users -= 1
             if self._users == 0:
                 self._saved.__exit__(None, None, None)
+                self._logger.setLevel(self._level)
 
 
 _QUIET = _Quiet()
@@ -123,7 +129,7 @@ _QUIET = _Quiet()
 
 @contextmanager
 def no_warnings() -> Iterator[None]:
-    """Silence warnings of foreign readers, which quote header values; safe with several threads."""
+    """Silence warnings and logs of foreign readers, which quote header values; safe with several threads."""
     _QUIET.enter()
     try:
         yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from groundglass.geometry import Vector3
 from groundglass.io.border import border
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 Cosines = tuple[float, float, float, float, float, float]
+
+DICOM_ERRORS = (InvalidDicomError, BytesLengthException)
+"""What pydicom raises beyond Python's own exceptions."""
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _CT_CLASSES = {
@@ -105,7 +108,7 @@ def read_frames(path: Path) -> list[Frame]:
     Raises:
         UnreadableFileError: damaged, truncated or not DICOM after all.
     """
-    with border(path, "DICOM file", InvalidDicomError):
+    with border(path, "DICOM file", *DICOM_ERRORS):
         dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=_IMAGE_TAGS + _IDENTITY_TAGS)
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
         frames = _frames(dataset, path, "unknown" if syntax is None else str(syntax.name))
@@ -171,7 +174,7 @@ def _items(dataset: Dataset, keyword: str) -> list[object]:
     """All values of an attribute; none where absent or written in a way that cannot be converted."""
     try:
         value = dataset.get(keyword)
-    except (ValueError, TypeError, NotImplementedError, OverflowError, LookupError):
+    except (ValueError, TypeError, NotImplementedError, OverflowError, LookupError, BytesLengthException):
         return []
     if value is None or value == "":
         return []

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from groundglass.errors import InvalidImageError, UnreadableFileError, UnsupportedFormatError
 from groundglass.io.assemble import AIR_HU
 from groundglass.io.border import border
-from groundglass.io.dicom_header import Frame
+from groundglass.io.dicom_codecs import decoder_for
+from groundglass.io.dicom_header import DICOM_ERRORS, Frame
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -36,7 +35,6 @@ class FrameDecoder:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._dataset: Dataset | None = None
-        self._frames: NDArray[np.integer] | None = None
 
     def hounsfield(self, frame: Frame) -> NDArray[np.float32]:
         """One frame as float32 (rows, columns) in HU; padding outside the scanned circle becomes air.
@@ -70,19 +68,14 @@ class FrameDecoder:
             found = "floating point pixels" if "FloatPixelData" in dataset else "no pixel data"
             raise InvalidImageError(f"{frame.path.name}: the DICOM object holds {found}; expected stored CT pixels")
         syntax = _transfer_syntax(dataset)
-        with border(frame.path, _KIND, InvalidDicomError):
+        with border(frame.path, _KIND, *DICOM_ERRORS):
             try:
-                decoder = get_decoder(syntax)
+                decoder, plugin = decoder_for(syntax)
             except NotImplementedError:
                 raise _unsupported(frame.path, syntax) from None
             if not decoder.is_available:
                 raise _unsupported(frame.path, syntax)
-            if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-                if self._frames is None:
-                    self._frames = _twelve_bit_frames(frame.path, dataset)
-                array = self._frames[frame.index]
-            else:
-                array = decoder.as_array(dataset, index=frame.index, raw=True)[0]
+            array = decoder.as_array(dataset, index=frame.index, raw=True, decoding_plugin=plugin)[0]
         if array.shape != (frame.rows, frame.columns):
             raise UnreadableFileError(
                 f"{frame.path.name}: the image has the shape {array.shape}; its header says "
@@ -97,24 +90,10 @@ class FrameDecoder:
 
     def _open(self, path: Path) -> Dataset:
         if self._dataset is None or self._path != path:
-            with border(path, _KIND, InvalidDicomError):
+            with border(path, _KIND, *DICOM_ERRORS):
                 self._dataset = pydicom.dcmread(path, force=True, specific_tags=_PIXEL_TAGS)
-            self._path, self._frames = path, None
+            self._path = path
         return self._dataset
-
-
-def _twelve_bit_frames(path: Path, dataset: Dataset) -> NDArray[np.integer]:
-    """All frames (n, rows, columns) of a 12-bit JPEG Extended file, which pydicom does not hand to GDCM."""
-    import gdcm
-
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    if not reader.Read():
-        raise ValueError("GDCM cannot read the file")
-    # GDCM's Python wrapper hands bytes out as text with escaped surrogates.
-    data = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    kind = np.dtype("<i2" if dataset.PixelRepresentation else "<u2")
-    return np.frombuffer(data, kind).reshape(-1, dataset.Rows, dataset.Columns)
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

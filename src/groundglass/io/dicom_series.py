@@ -1,7 +1,8 @@
 """Which of the series in a folder is meant.
 
 Frames of one `SeriesInstanceUID` that differ in size, pixel spacing or orientation (a scout inside the series, a
-second reconstruction) are series of their own here, because they cannot be one volume.
+second reconstruction), or that repeat all places (a second acquisition), are series of their own here, because they
+cannot be one volume.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def group_frames(frames: list[Frame]) -> list[Series]:
         else:
             known.append([frame])
             groups.append(known[-1])
+    groups = [part for group in groups for part in _by_acquisition(group)]
     groups.sort(key=lambda group: (group[0].series_number is None, group[0].series_number or 0, -len(group)))
     numbers = Counter(group[0].series_number for group in groups)
     seen: Counter[int | None] = Counter()
@@ -130,6 +132,16 @@ def choose_series(series: list[Series], wanted: str | None, name: str) -> tuple[
         )
     others = [item for item in series if item is not main]
     return main, (_not_chosen(main, others),) if others else ()
+
+
+def _by_acquisition(group: list[Frame]) -> list[list[Frame]]:
+    """Split a series that holds several whole acquisitions of one place (phases, repeats); else leave it alone."""
+    places = {frame.position for frame in group}
+    parts: dict[int | None, list[Frame]] = {}
+    for frame in group:
+        parts.setdefault(frame.acquisition, []).append(frame)
+    each_once = all(len({frame.position for frame in part}) == len(part) for part in parts.values())
+    return list(parts.values()) if each_once and 2 * len(places) <= len(group) and len(parts) > 1 else [group]
 
 
 def _belongs(frame: Frame, other: Frame) -> bool:

@@ -80,6 +80,32 @@ def test_trachea_and_bowel_gas_are_left_out() -> None:
     assert min(agreement(found, truth)) > 0.98
 
 
+def test_gas_in_the_oesophagus_is_left_out() -> None:
+    chest = Chest()
+    volume, truth = chest.build()
+    gas = np.zeros(truth.shape, bool)
+    gas[60:64, 28:31, 50:70] = True
+    assert not truth[gas].any()
+    volume.values[gas] = AIR
+    probability = probability_of((truth > 0) | gas)
+    probability[55:62, 27:31, 55:57] = 255  # the network joins it to the lung
+    found = segment_lungs(probability, volume).labels
+    assert np.count_nonzero(found[gas]) < 0.1 * np.count_nonzero(gas)
+
+
+def test_organs_without_air_are_no_lung() -> None:
+    volume, truth = Chest().build()
+    probability = probability_of(truth)
+    lowest = int(np.flatnonzero(truth.any(axis=(0, 1)))[0])
+    probability[30:60, 30:60, lowest - 6 : lowest + 2] = 255
+    found = segment_lungs(probability, volume).labels
+    assert not found[:, :, : lowest - 1].any()
+    assert min(agreement(found, truth)) > 0.97
+    organs = np.zeros(truth.shape, np.uint8)
+    organs[30:60, 30:60, 2:7] = 255
+    assert not segment_lungs(organs, volume).labels.any()
+
+
 def test_consolidation_at_the_wall_stays_inside() -> None:
     volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
     lesion = np.zeros(truth.shape, bool)

@@ -31,9 +31,7 @@ def check_volume(volume: CTVolume) -> tuple[CTVolume, list[Finding]]:
     findings += check_grid(checked)
     if checked.units == "HU" and not unusable:
         sample = VolumeSample.of(checked)
-        body = check_body(sample)
-        findings += body
-        if not body:
-            findings += check_orientation(sample) + check_contrast(sample)
+        # Each check rests on the one before: without a chest there is no orientation, and without that no heart.
+        findings += check_body(sample) or check_orientation(sample) or check_contrast(sample)
     known = {finding.code for finding in volume.findings}
     return checked, [finding for finding in findings if finding.code not in known]

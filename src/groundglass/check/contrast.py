@@ -9,6 +9,7 @@ from groundglass.finding import Finding
 
 ENHANCED_HU = 110.0
 LEAST_BLOOD_ML = 30.0
+WHOLE_LUNG_MM = 120.0
 
 CONTRAST = Finding(
     code="contrast-agent",
@@ -24,6 +25,8 @@ def check_contrast(sample: VolumeSample) -> list[Finding]:
     if len(levels) < 8:
         return []
     bottom, height = int(levels[0]), int(levels[-1] - levels[0])
+    if height * sample.spacing[2] < WHOLE_LUNG_MM:
+        return []
     middle = slice(bottom + round(0.35 * height), bottom + round(0.75 * height) + 1)
     rows, columns = footprint(sample.lungs[middle])
     depth, width = rows.stop - rows.start, columns.stop - columns.start

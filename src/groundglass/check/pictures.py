@@ -15,7 +15,7 @@ FLAT_LEVELS = 4.0
 MOST_NOISE_CORRELATION = 0.4
 LONG_SIDE = 2.2
 NAMED = 3
-STEEP_SHARE = 0.012
+STEEP_SHARE = 0.016
 """Share of steps of 0.4 of the grey range within 3 % of the picture that a CT slice exceeds."""
 
 

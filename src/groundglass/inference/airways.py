@@ -1,4 +1,4 @@
-"""Trachea and main bronchi, followed from slice to slice by their Hounsfield units."""
+"""Trachea, main bronchi and gas in the oesophagus, followed from slice to slice by their Hounsfield units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.morphology import Plane, Stack, ellipse
+from groundglass.image.morphology import Stack, ellipse
 
 LUMEN_HU = -900.0
 SMALLEST_MM2 = 25.0
@@ -17,6 +17,7 @@ LARGEST_MM2 = 900.0
 FROM_MIDLINE_MM = 45.0
 SHORTEST_MM = 25.0
 WALL_MM = 1.5
+BESIDE_MM = 35.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +29,22 @@ class Lumen:
         area_mm2: its area.
         round: whether it looks like a cut through a tube.
         column: x of its centre, in pixels.
+        row: y of its centre, in pixels.
     """
 
     label: int
     area_mm2: float
     round: bool
     column: float
+    row: float
 
 
 def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle: float) -> Stack:
-    """Lumen and wall of the trachea and the main bronchi.
+    """Lumen and wall of the trachea and the main bronchi, and gas in the oesophagus.
 
     The trachea is the longest chain of round dark spots near the midline, each overlapping the one above, that
     starts in the upper half of the scan. From there the lumen is followed downwards; a spot too large for an airway
-    (a leak into emphysema) ends its branch.
+    (a leak into emphysema) ends its branch. Another chain beside the trachea is the oesophagus.
 
     Args:
         hu: (slice, y, x) Hounsfield units.
@@ -53,11 +56,15 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
     """
     found = np.zeros(hu.shape, dtype=np.uint8)
     pictures = [_spots(plane, spacing[0] * spacing[1]) for plane in hu]
-    chain = _longest_chain(pictures, spacing, middle)
-    if chain is None:
+    chains = _chains(pictures, spacing, middle)
+    if not chains:
         return found
-    top, mask = chain
-    _follow(pictures, found, top, mask)
+    trachea = max(chains, key=len)
+    _follow(pictures, found, trachea)
+    for chain in chains:
+        if chain is not trachea and _beside(chain, trachea, spacing):
+            for z, spot in chain.items():
+                found[z] |= pictures[z][0] == spot.label
     element = ellipse(WALL_MM / spacing[1] + 0.5, WALL_MM / spacing[0] + 0.5)
     for index in np.flatnonzero(found.any(axis=(1, 2))):
         found[index] = cv2.dilate(found[index], element)
@@ -65,6 +72,10 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
 
 
 Spots = tuple[NDArray[np.int32], list[Lumen]]
+"""The component picture of a slice and its dark spots."""
+
+Chain = dict[int, Lumen]
+"""One spot per slice."""
 
 
 def _spots(plane: NDArray[np.float32], pixel_mm2: float) -> Spots:
@@ -81,27 +92,29 @@ def _spots(plane: NDArray[np.float32], pixel_mm2: float) -> Spots:
         filled = stats[label, cv2.CC_STAT_AREA] / (width[label] * height[label])
         aspect = max(width[label], height[label]) / min(width[label], height[label])
         spots.append(
-            Lumen(int(label), float(area[label]), bool(filled > 0.55 and aspect < 2.2), float(centres[label][0]))
+            Lumen(
+                int(label),
+                float(area[label]),
+                bool(filled > 0.55 and aspect < 2.2),
+                *(float(c) for c in centres[label]),
+            )
         )
     return np.asarray(labels, dtype=np.int32), spots
 
 
-def _longest_chain(
-    pictures: list[Spots], spacing: tuple[float, float, float], middle: float
-) -> tuple[int, Plane] | None:
-    """Slice and mask where the longest chain of tube-like spots starts."""
-    best: tuple[int, Plane] | None = None
-    longest = SHORTEST_MM / spacing[2]
+def _chains(pictures: list[Spots], spacing: tuple[float, float, float], middle: float) -> list[Chain]:
+    """Chains of tube-like spots that start near the midline in the upper half of the scan."""
+    chains = []
     seen: set[tuple[int, int]] = set()
     for top in range(len(pictures) - 1, len(pictures) // 2, -1):
         for spot in pictures[top][1]:
             if (top, spot.label) in seen or not _starts(spot, spacing[0], middle):
                 continue
-            links = _chain(pictures, top, spot)
-            seen.update(links)
-            if len(links) > longest:
-                longest, best = len(links), (top, np.asarray(pictures[top][0] == spot.label, dtype=np.uint8))
-    return best
+            chain = _chain(pictures, top, spot)
+            seen.update((z, link.label) for z, link in chain.items())
+            if len(chain) * spacing[2] >= SHORTEST_MM:
+                chains.append(chain)
+    return chains
 
 
 def _starts(spot: Lumen, column_mm: float, middle: float) -> bool:
@@ -109,29 +122,38 @@ def _starts(spot: Lumen, column_mm: float, middle: float) -> bool:
     return spot.round and near and START_MM2[0] <= spot.area_mm2 <= START_MM2[1]
 
 
-def _chain(pictures: list[Spots], top: int, spot: Lumen) -> list[tuple[int, int]]:
+def _chain(pictures: list[Spots], top: int, spot: Lumen) -> Chain:
     """Tube-like spots below one another, from `spot` on."""
-    links = [(top, spot.label)]
-    mask = pictures[top][0] == spot.label
-    for index in range(top - 1, -1, -1):
-        labels, spots = pictures[index]
-        under = np.bincount(labels[mask])
+    chain = {top: spot}
+    for z in range(top - 1, -1, -1):
+        labels, spots = pictures[z]
+        under = np.bincount(labels[pictures[z + 1][0] == spot.label])
         below = [s for s in spots if s.label < under.size and under[s.label] and s.round and s.area_mm2 <= START_MM2[1]]
         if not below:
             break
-        chosen = max(below, key=lambda s: int(under[s.label]))
-        links.append((index, chosen.label))
-        mask = labels == chosen.label
-    return links
+        spot = max(below, key=lambda s: int(under[s.label]))
+        chain[z] = spot
+    return chain
 
 
-def _follow(pictures: list[Spots], found: Stack, top: int, start: Plane) -> None:
+def _beside(chain: Chain, trachea: Chain, spacing: tuple[float, float, float]) -> bool:
+    """Whether a chain runs close to the trachea where both are."""
+    common = chain.keys() & trachea.keys()
+    distances = [
+        np.hypot((chain[z].column - trachea[z].column) * spacing[0], (chain[z].row - trachea[z].row) * spacing[1])
+        for z in common
+    ]
+    return bool(distances) and float(np.median(distances)) <= BESIDE_MM
+
+
+def _follow(pictures: list[Spots], found: Stack, trachea: Chain) -> None:
     """Mark every spot connected from above with the trachea."""
-    found[top] = start
-    for index in range(top - 1, -1, -1):
-        labels, spots = pictures[index]
-        above = np.unique(labels[found[index + 1] > 0])
+    top = max(trachea)
+    found[top] = pictures[top][0] == trachea[top].label
+    for z in range(top - 1, -1, -1):
+        labels, spots = pictures[z]
+        above = set(np.unique(labels[found[z + 1] > 0]).tolist())
         keep = [spot.label for spot in spots if spot.label in above]
         if not keep:
             return
-        found[index] = np.isin(labels, keep)
+        found[z] = np.isin(labels, keep)

@@ -17,7 +17,9 @@ LARGEST_MM2 = 900.0
 FROM_MIDLINE_MM = 45.0
 SHORTEST_MM = 25.0
 WALL_MM = 1.5
-BESIDE_MM = 35.0
+ASIDE_MM = 18.0
+BEHIND_MM = (8.0, 35.0)
+OESOPHAGUS_MM2 = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
 
     The trachea is the longest chain of round dark spots near the midline, each overlapping the one above, that
     starts in the upper half of the scan. From there the lumen is followed downwards; a spot too large for an airway
-    (a leak into emphysema) ends its branch. Another chain beside the trachea is the oesophagus.
+    (a leak into emphysema) ends its branch. A dark spot close behind the trachea is gas in the oesophagus.
 
     Args:
         hu: (slice, y, x) Hounsfield units.
@@ -61,9 +63,9 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
         return found
     trachea = max(chains, key=len)
     _follow(pictures, found, trachea)
-    for chain in chains:
-        if chain is not trachea and _beside(chain, trachea, spacing):
-            for z, spot in chain.items():
+    for z, tube in trachea.items():
+        for spot in pictures[z][1]:
+            if _behind(spot, tube, spacing):
                 found[z] |= pictures[z][0] == spot.label
     element = ellipse(WALL_MM / spacing[1] + 0.5, WALL_MM / spacing[0] + 0.5)
     for index in np.flatnonzero(found.any(axis=(1, 2))):
@@ -136,14 +138,11 @@ def _chain(pictures: list[Spots], top: int, spot: Lumen) -> Chain:
     return chain
 
 
-def _beside(chain: Chain, trachea: Chain, spacing: tuple[float, float, float]) -> bool:
-    """Whether a chain runs close to the trachea where both are."""
-    common = chain.keys() & trachea.keys()
-    distances = [
-        np.hypot((chain[z].column - trachea[z].column) * spacing[0], (chain[z].row - trachea[z].row) * spacing[1])
-        for z in common
-    ]
-    return bool(distances) and float(np.median(distances)) <= BESIDE_MM
+def _behind(spot: Lumen, trachea: Lumen, spacing: tuple[float, float, float]) -> bool:
+    """Whether a spot lies where the oesophagus is: close behind the trachea."""
+    aside = abs(spot.column - trachea.column) * spacing[0]
+    behind = (trachea.row - spot.row) * spacing[1]
+    return aside <= ASIDE_MM and BEHIND_MM[0] <= behind <= BEHIND_MM[1] and spot.area_mm2 <= OESOPHAGUS_MM2
 
 
 def _follow(pictures: list[Spots], found: Stack, trachea: Chain) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at
+from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
 
 SIZE = st.integers(1, 60)
 SPACING = st.floats(0.3, 5.0)
@@ -47,3 +47,22 @@ def test_planes_between_are_interpolated() -> None:
     planes[0], planes[3] = [[30, 0]], [[60, 90]]
     fill_between(planes, [0, 3])
     assert planes[:, 0].tolist() == [[30, 0], [40, 30], [50, 60], [60, 90]]
+
+
+def test_smoothing_across_keeps_constants_and_shares_a_flicker() -> None:
+    planes = np.full((5, 2, 2), 100, np.uint8)
+    smooth_across(planes, 2.0)
+    assert np.all(planes == 100)
+    planes = np.zeros((5, 1, 1), np.uint8)
+    planes[2] = 200
+    smooth_across(planes, 2.0)
+    weight = np.exp(-0.5 * (2.0 / 1.5) ** 2)
+    expected = 200 * np.array([0, weight, 1, weight, 0]) / (1 + 2 * weight)
+    np.testing.assert_allclose(planes.ravel(), expected, atol=1.01)
+
+
+def test_planes_far_apart_are_not_smoothed() -> None:
+    planes = np.random.default_rng(0).integers(0, 255, (4, 3, 3)).astype(np.uint8)
+    before = planes.copy()
+    smooth_across(planes, 5.0)
+    np.testing.assert_array_equal(planes, before)

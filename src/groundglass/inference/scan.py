@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
-from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at
+from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
 from groundglass.inference.segment import SliceSegmenter, at_own_size
 from groundglass.models.catalog import load_card
 from groundglass.options import AnalysisOptions
@@ -86,7 +86,8 @@ class Channels:
 def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> Channels:
     """Run the network over the axial slices of a scan.
 
-    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`).
+    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), and the probabilities are smoothed
+    from slice to slice (see `smooth_across`).
 
     Args:
         volume: the scan.
@@ -108,6 +109,7 @@ def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress:
         progress(done, len(seen))
     for stack in planes.values():
         fill_between(stack, seen)
+        smooth_across(stack, spacing[2])
     # [z, row, column] in display order -> (x, y, z) in RAS+: rows run to posterior, columns to the left.
     ras = {name: stack.transpose(2, 1, 0)[::-1, ::-1] for name, stack in planes.items()}
     return Channels(ras["lung"], ras["infection"], ras["consolidation"])

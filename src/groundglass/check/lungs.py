@@ -24,7 +24,7 @@ def check_lungs(volume: CTVolume, lungs: LabelMap) -> list[Finding]:
         volume: the scan.
         lungs: 1 = right, 2 = left, on its grid.
     """
-    counts = np.bincount(lungs.labels.ravel(order="K"), minlength=3)[1:3]
+    counts = np.array([np.count_nonzero(lungs.labels == label) for label in NAMES])
     if not counts.any():
         return [
             Finding(

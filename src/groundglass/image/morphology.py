@@ -109,8 +109,8 @@ def without_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: in
     if box is None or smallest <= 1:
         return stack
     labels, sizes = components(stack[box], connectivity=connectivity)
-    keep = sizes >= smallest
-    keep[0] = False
+    keep = np.asarray(sizes >= smallest, dtype=np.uint8)
+    keep[0] = 0
     cleaned = np.zeros_like(stack)
     cleaned[box] = keep[labels]
     return cleaned

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.errors import InvalidImageError
-from groundglass.image.morphology import Stack, bounding_box, without_islands
+from groundglass.image.morphology import bounding_box, without_islands
 from groundglass.volume import INFECTION_NAMES, CTVolume, LabelMap, require_same_grid
 
 GROUND_GLASS, CONSOLIDATION = 1, 2
@@ -72,16 +72,13 @@ def segment_infection(
             raise InvalidImageError(
                 f"the {name} probability has the shape {values.shape}; the scan has {volume.geometry.shape}"
             )
-    labels = np.zeros(volume.geometry.shape, dtype=np.uint8, order="F")
-    infected = np.asarray(probability >= _level(threshold), dtype=np.uint8)
-    infected &= lungs.labels > 0
+    infected = _inside_lungs(probability, lungs.labels, _level(threshold))
     smallest = max(MINIMUM_LESION_VOXELS, round(MINIMUM_LESION_ML / volume.geometry.voxel_ml))
-    infected = without_islands(infected, smallest)
-    box = bounding_box(infected)
+    labels = without_islands(infected, smallest)
+    box = bounding_box(labels)
     if box is not None:
-        inside = infected[box]
-        dense = _dense(inside, box, volume, lungs, consolidation)
-        labels[box] = inside + (inside & dense)
+        dense = _dense(labels[box], box, volume, lungs, consolidation)
+        labels[box] += labels[box] & dense
     return LabelMap(labels, volume.geometry, INFECTION_NAMES, volume.source)
 
 
@@ -121,38 +118,47 @@ def _level(threshold: float) -> int:
     return max(1, int(np.ceil(threshold * 255)))
 
 
+def _inside_lungs(probability: NDArray[np.uint8], lungs: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
+    """1 where the probability reaches the level inside the lungs; slice by slice, to save memory."""
+    infected = np.zeros(probability.shape, dtype=np.uint8, order="F")
+    for z in range(probability.shape[2]):
+        lung = lungs[:, :, z].T
+        if lung.any():
+            likely = np.asarray(probability[:, :, z].T >= level)
+            np.logical_and(likely, lung, out=infected[:, :, z].T)
+    return infected
+
+
 def _dense(
-    infected: Stack,
+    infected: NDArray[np.uint8],
     box: tuple[slice, ...],
     volume: CTVolume,
     lungs: LabelMap,
     consolidation: NDArray[np.uint8] | None,
-) -> Stack:
+) -> NDArray[np.uint8]:
     """1 where infection counts as consolidation, in the box of the infection."""
     method = subtype_method(volume, by_network=consolidation is not None)
-    if method == "hu-threshold":
-        hu = _smooth_within(volume.values[box], lungs.labels[box] > 0, volume.geometry.spacing)
-        dense = np.asarray(hu >= CONSOLIDATION_HU, dtype=np.uint8) & infected
-        return without_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
     if method == "network" and consolidation is not None:
         return np.asarray(consolidation[box] >= 128, dtype=np.uint8)
-    return np.zeros_like(infected)
+    dense = np.zeros(infected.shape, dtype=np.uint8, order="F")
+    if method is None:
+        return dense
+    values, inside = volume.values[box], lungs.labels[box]
+    for z in np.flatnonzero(infected.any(axis=(0, 1))):
+        smooth = _smooth_within(values[:, :, z].T, inside[:, :, z].T > 0, volume.geometry.spacing)
+        dense[:, :, z] = (smooth.T >= CONSOLIDATION_HU) & (infected[:, :, z] > 0)
+    return without_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
 
 
 def _smooth_within(
-    values: NDArray[np.float32], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
+    plane: NDArray[np.float32], inside: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """Gaussian smoothing of each axial slice over the lung alone, so that the chest wall does not brighten its edge.
+    """Gaussian smoothing of an axial slice (y, x) over the lung alone: the chest wall must not brighten its edge.
 
     HU are limited to -1000..200 first: a calcification or a clip must not colour its surroundings.
     """
-    smooth = np.empty(values.shape, dtype=np.float32)
     sigma_x, sigma_y = (max(SMOOTHING_MM / spacing[axis], 0.01) for axis in (0, 1))
-    for z in range(values.shape[2]):
-        weight = np.ascontiguousarray(inside[:, :, z], dtype=np.float32)
-        plane = np.clip(values[:, :, z], -1000.0, 200.0) * weight
-        # OpenCV's x runs along the second array axis, which is y here.
-        total = cv2.GaussianBlur(plane, (0, 0), sigmaX=sigma_y, sigmaY=sigma_x)
-        share = cv2.GaussianBlur(weight, (0, 0), sigmaX=sigma_y, sigmaY=sigma_x)
-        smooth[:, :, z] = total / np.maximum(share, 1e-3)
-    return smooth
+    weight = np.ascontiguousarray(inside, dtype=np.float32)
+    total = cv2.GaussianBlur(np.clip(plane, -1000.0, 200.0) * weight, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y)
+    share = cv2.GaussianBlur(weight, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y)
+    return np.asarray(total / np.maximum(share, 1e-3), dtype=np.float32)

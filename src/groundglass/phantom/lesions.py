@@ -32,6 +32,9 @@ class LesionRequest:
         kind: what it consists of.
         ml: volume, at the standard size of the phantom.
         depth: 0 at the pleura, 1 deep in the lung.
+
+    Raises:
+        OptionError: a volume that is not above zero.
     """
 
     side: Side
@@ -39,6 +42,11 @@ class LesionRequest:
     kind: Kind
     ml: float
     depth: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the volume."""
+        if not 0 < self.ml < float("inf"):
+            raise OptionError(f"the volume of a lesion is {self.ml} ml; expected a number above zero")
 
 
 @dataclass(frozen=True, slots=True)

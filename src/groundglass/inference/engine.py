@@ -1,0 +1,133 @@
+"""Runs a network on the CPU with OpenVINO."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["auto", "f32", "bf16"]
+AGREEMENT = 0.1
+"""Largest mean difference of probabilities, in percent of full range, at which bf16 is used."""
+
+
+def import_openvino() -> Any:  # noqa: ANN401 - the library has no types
+    """Imports OpenVINO without its model converter.
+
+    The converter reports its import to a server; the run-time library works without it.
+    """
+    blocked = "openvino.tools.ovc"
+    if "openvino" in sys.modules or blocked in sys.modules:
+        import openvino
+
+        return openvino
+    sys.modules[blocked] = None  # type: ignore[assignment]
+    try:
+        import openvino
+
+        return openvino
+    finally:
+        del sys.modules[blocked]
+
+
+def usable_cores() -> int:
+    """Number of processor cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def check_pictures(size: int, count: int = 2) -> NDArray[np.uint8]:
+    """Fixed pictures on which two precisions are compared: a body with two dark lungs and texture.
+
+    Returns:
+        uint8 ``[picture, 1, size, size]``.
+    """
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    grain = np.random.default_rng(7).standard_normal((count, size, size)) * 12.0
+    pictures = np.full((size, size), 25.0)
+    pictures[(x / 0.85) ** 2 + (y / 0.65) ** 2 < 1] = 165.0
+    for side in (-0.4, 0.4):
+        pictures[((x - side) / 0.28) ** 2 + (y / 0.48) ** 2 < 1] = 45.0
+    pictures[((x - 0.45) / 0.12) ** 2 + ((y - 0.25) / 0.12) ** 2 < 1] = 110.0
+    return np.clip(pictures + grain, 0, 255).astype(np.uint8)[:, None]
+
+
+class Engine:
+    """A compiled network: uint8 pictures in, probabilities out.
+
+    Attributes:
+        precision: ``"bf16"`` or ``"f32"``: what the network computes in.
+        size: Side of the network input, pixels.
+    """
+
+    def __init__(self, weights: Path, *, precision: Precision = "auto", threads: int | None = None) -> None:
+        """Compiles the network.
+
+        Args:
+            weights: ONNX file with one uint8 input ``[n, 1, size, size]`` and one output of probabilities.
+            precision: ``"auto"`` takes bf16 where the processor has it and it agrees with f32 on `check_pictures`.
+            threads: CPU threads; all by default.
+        """
+        openvino = import_openvino()
+        self._openvino = openvino
+        self._core = openvino.Core()
+        self._model = self._core.read_model(weights)
+        self.size = int(self._model.inputs[0].partial_shape[3].get_length())
+        self._model.reshape([1, 1, self.size, self.size])
+        self._threads = threads or usable_cores()
+        self.precision: Literal["f32", "bf16"] = "f32"
+        if precision == "bf16" or (precision == "auto" and self._bf16_available()):
+            self.precision = "bf16"
+        self._compiled = self._compile(self.precision)
+        if precision == "auto" and self.precision == "bf16" and not self._agrees():
+            self.precision = "f32"
+            self._compiled = self._compile("f32")
+
+    def _bf16_available(self) -> bool:
+        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+    def _compile(self, precision: str) -> Any:  # noqa: ANN401
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+        settings["INFERENCE_NUM_THREADS"] = self._threads
+        return self._core.compile_model(self._model, "CPU", settings)
+
+    def _agrees(self) -> bool:
+        pictures = check_pictures(self.size)
+        exact = self._compile("f32")
+        difference = [
+            np.abs(self._compiled(picture[None])[0].astype(np.float32) - exact(picture[None])[0]).mean()
+            for picture in pictures
+        ]
+        return float(np.mean(difference)) * 100.0 < AGREEMENT
+
+    def infer(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Runs the network on a stream of pictures, several at a time.
+
+        Args:
+            pictures: uint8 ``[size, size]`` each; drawn only as fast as the network takes them.
+
+        Yields:
+            float32 ``[channel, size, size]``, probabilities 0..1, in the order of ``pictures``.
+        """
+        queue = self._openvino.AsyncInferQueue(self._compiled)
+        done: dict[int, NDArray[np.float32]] = {}
+
+        def keep(request: Any, index: int) -> None:  # noqa: ANN401
+            done[index] = np.array(request.get_output_tensor(0).data[0], dtype=np.float32)
+
+        queue.set_callback(keep)
+        following = 0
+        for index, picture in enumerate(pictures):
+            queue.start_async({0: np.ascontiguousarray(picture)[None, None]}, index)
+            while following in done:
+                yield done.pop(following)
+                following += 1
+        queue.wait_all()
+        while following in done:
+            yield done.pop(following)
+            following += 1

@@ -1,0 +1,103 @@
+"""Probabilities of lung, infection and consolidation for slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.image.prepare import Kind, resize, views
+from groundglass.inference.engine import Engine, Precision
+from groundglass.models.catalog import ModelCard, load_card
+
+FULL = 255
+"""Value of a stored probability of 1."""
+
+
+class SliceSegmenter:
+    """Segments axial slices with the network of a model card.
+
+    Attributes:
+        card: The card; ``card.channels`` names the channels in the order of the results.
+    """
+
+    def __init__(
+        self, card: ModelCard | None = None, *, precision: Precision = "auto", threads: int | None = None
+    ) -> None:
+        """Verifies and compiles the network.
+
+        Raises:
+            WeightsMissingError: The weights file is not there.
+            WeightsCorruptError: The weights file is not the one of the card.
+        """
+        self.card = card or load_card()
+        self._engine = Engine(self.card.verify(), precision=precision, threads=threads)
+
+    @property
+    def size(self) -> int:
+        """Side of the probability maps, pixels."""
+        return self._engine.size
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in: ``"f32"`` or ``"bf16"``."""
+        return self._engine.precision
+
+    def stream(self, slices: Iterable[NDArray[np.generic]], *, kind: Kind) -> Iterator[NDArray[np.uint8]]:
+        """Segments slices one after another; memory does not grow with their number.
+
+        Args:
+            slices: ``[row, column]`` each, of any size, in display orientation (row 0 anterior, column 0 the
+                patient's right; other orientations are understood, less well).
+            kind: ``"hu"`` for Hounsfield units, ``"picture"`` for 8-bit grey.
+
+        Yields:
+            uint8 ``[channel, size, size]`` per slice, in order: probability times 255, rounded.
+        """
+        recipe = self.card.preprocessing
+        shown = (view for image in slices for view in views(image, kind, recipe))
+        count = recipe.view_count(kind)
+        total, seen = None, 0
+        for probabilities in self._engine.infer(shown):
+            total = probabilities if total is None else total + probabilities
+            seen += 1
+            if seen == count:
+                yield np.asarray(np.rint(total * (FULL / count)), dtype=np.uint8)
+                total, seen = None, 0
+
+    def probabilities(
+        self,
+        slices: Iterable[NDArray[np.generic]],
+        *,
+        kind: Kind,
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Segments slices into one array.
+
+        Args:
+            slices: As in `stream`.
+            kind: As in `stream`.
+            progress: Called with the number of slices done.
+
+        Returns:
+            uint8 ``[slice, channel, size, size]``: probability times 255 (see `at_own_size`).
+        """
+        maps: list[NDArray[np.uint8]] = []
+        for result in self.stream(slices, kind=kind):
+            maps.append(result)
+            if progress is not None:
+                progress(len(maps))
+        if not maps:
+            return np.zeros((0, len(self.card.channels), self.size, self.size), np.uint8)
+        return np.stack(maps)
+
+
+def at_own_size(probability: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Resizes one probability map ``[row, column]`` to the rows and columns of its slice."""
+    return np.asarray(resize(probability, rows, columns), dtype=np.uint8)
+
+
+def threshold_level(threshold: float) -> int:
+    """The stored value from which a probability counts as at least ``threshold``."""
+    return int(np.ceil(threshold * FULL))

@@ -1,0 +1,142 @@
+"""The networks that ship with the package: their cards, and their weights, verified before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from groundglass.errors import UnknownModelError, WeightsCorruptError, WeightsMissingError
+from groundglass.image.prepare import Preprocessing
+
+WEIGHTS = Path(__file__).parent / "weights"
+SEGMENTATION = "lungs-infection"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number and how it was measured.
+
+    Attributes:
+        name: For example ``"infection Dice"``.
+        value: The number.
+        protocol: Data, split and unit of averaging.
+        cases: Value per case, where there are few.
+    """
+
+    name: str
+    value: float
+    protocol: str
+    cases: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a network is, what it learned from, how good it is and where it ends.
+
+    Attributes:
+        name: Name in the catalog.
+        task: What it answers.
+        architecture: Kind and size of the network.
+        file: Weights file, beside the card.
+        sha256: Of the weights file.
+        date: Day of the export, ISO 8601.
+        channels: Output channels in order, each an independent probability.
+        thresholds: Probability from which a pixel counts, per channel.
+        preprocessing: What the network expects to see.
+        trained_on: Data sets it learned from.
+        not_trained_on: Data kept apart from it and used in `metrics`.
+        licence: Terms of use.
+        metrics: Measured on the exported network.
+        limits: What it cannot do, in plain words.
+        folder: Where the card lies.
+    """
+
+    name: str
+    task: str
+    architecture: str
+    file: str
+    sha256: str
+    date: str
+    channels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    preprocessing: Preprocessing
+    trained_on: tuple[str, ...]
+    not_trained_on: tuple[str, ...]
+    licence: str
+    metrics: tuple[Metric, ...]
+    limits: tuple[str, ...]
+    folder: Path = WEIGHTS
+
+    @property
+    def weights(self) -> Path:
+        """Path of the weights file."""
+        return self.folder / self.file
+
+    def verify(self) -> Path:
+        """Checks the weights file against the card.
+
+        Returns:
+            The path of the weights file.
+
+        Raises:
+            WeightsMissingError: There is no such file.
+            WeightsCorruptError: Its SHA-256 differs from the card's.
+        """
+        if not self.weights.is_file():
+            raise WeightsMissingError(
+                f"the weights of model '{self.name}' were not found at {self.weights}; reinstall groundglass"
+            )
+        found = hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        if found != self.sha256:
+            raise WeightsCorruptError(
+                f"{self.weights} has SHA-256 {found}, but the card of model '{self.name}' expects {self.sha256}; "
+                "the file is damaged or was exchanged; reinstall groundglass"
+            )
+        return self.weights
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        record = asdict(self)
+        del record["folder"]
+        return json.dumps(record, indent=2) + "\n"
+
+
+def _from_record(record: dict[str, Any], folder: Path) -> ModelCard:
+    recipe = dict(record["preprocessing"])
+    recipe["hu_windows"] = tuple((float(low), float(high)) for low, high in recipe["hu_windows"])
+    recipe["picture_clips"] = tuple(recipe["picture_clips"])
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    fields["preprocessing"] = Preprocessing(**recipe)
+    fields["metrics"] = tuple(Metric(**metric) for metric in record["metrics"])
+    return ModelCard(**fields, folder=folder)
+
+
+def available(folder: Path = WEIGHTS) -> tuple[str, ...]:
+    """Names of the models whose cards lie in ``folder``, sorted."""
+    return tuple(sorted(path.stem for path in folder.glob("*.json")))
+
+
+def load_card(name: str = SEGMENTATION, folder: Path = WEIGHTS) -> ModelCard:
+    """Reads a model card.
+
+    Args:
+        name: A name from `available`.
+        folder: Folder of cards and weights.
+
+    Raises:
+        UnknownModelError: No card of that name.
+        WeightsCorruptError: The card cannot be understood.
+    """
+    path = folder / f"{name}.json"
+    if name not in available(folder):
+        known = ", ".join(available(folder)) or "none"
+        raise UnknownModelError(f"no model named '{name}' in {folder}; available: {known}")
+    try:
+        return _from_record(json.loads(path.read_text(encoding="utf-8")), folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsCorruptError(
+            f"the model card {path} cannot be understood ({error}); reinstall groundglass"
+        ) from error

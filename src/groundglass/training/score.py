@@ -1,0 +1,106 @@
+"""How good an exported network is on what it has not seen: the numbers of its card."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
+from groundglass.training import sources
+from groundglass.training.sources import INFECTION, LUNG, Sample
+
+
+def dice(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Dice of two masks pooled over all their pixels; 1 if both are empty."""
+    total = int(predicted.sum()) + int(truth.sum())
+    return 1.0 if total == 0 else 2.0 * int((predicted & truth).sum()) / total
+
+
+def predict(segmenter: SliceSegmenter, samples: list[Sample]) -> list[NDArray[np.uint8]]:
+    """Probability maps of samples at their own size, uint8 ``[channel, row, column]`` each."""
+    maps: list[NDArray[np.uint8]] = []
+    for kind in ("hu", "picture"):
+        part = [sample for sample in samples if sample.kind == kind]
+        results = segmenter.stream((sample.image for sample in part), kind=kind)
+        for sample, result in zip(part, results, strict=True):
+            maps.append(np.stack([at_own_size(channel, *sample.image.shape) for channel in result]))
+    return maps
+
+
+def dice_by_group(
+    segmenter: SliceSegmenter, samples: Iterable[Sample], channel: int, threshold: float = 0.5
+) -> dict[str, float]:
+    """Dice of one channel, pooled over the slices of each volume or patient; samples must be of one kind."""
+    grouped: dict[str, list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]] = defaultdict(list)
+    known = list(samples)
+    level = threshold_level(threshold)
+    for sample, maps in zip(known, predict(segmenter, known), strict=True):
+        grouped[sample.group].append((maps[channel] >= level, sample.masks[channel].astype(bool)))
+    return {
+        group: dice(np.concatenate([p for p, _ in pairs]), np.concatenate([t for _, t in pairs]))
+        for group, pairs in grouped.items()
+    }
+
+
+def dicom_slices(folder: Path) -> NDArray[np.int16]:
+    """A single-series DICOM folder in display orientation, ``[slice from the head, row, column]``, HU."""
+    files = [pydicom.dcmread(path) for path in sorted(folder.iterdir()) if path.is_file()]
+    files.sort(key=lambda file: -float(file.ImagePositionPatient[2]))
+    planes = [file.pixel_array * float(file.RescaleSlope) + float(file.RescaleIntercept) for file in files]
+    return np.stack(planes).astype(np.int16)
+
+
+def areas(segmenter: SliceSegmenter, slices: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lung and infected area per slice of an HU volume, in pixels of the network's grid.
+
+    Infection counts only inside the lungs (both from a probability of the card's threshold).
+    """
+    lung_level, infection_level = (threshold_level(value) for value in segmenter.card.thresholds[:2])
+    lungs, infected = [], []
+    for maps in segmenter.stream(slices, kind="hu"):
+        lung = maps[LUNG] >= lung_level
+        lungs.append(lung.sum())
+        infected.append(((maps[INFECTION] >= infection_level) & lung).sum())
+    return np.array(lungs, float), np.array(infected, float)
+
+
+def slice_labels(root: Path, volume: str) -> NDArray[np.int64]:
+    """Radiologists' label per slice from the head: 1 where infected."""
+    with (root / "ct_volumes" / "slice_labels.csv").open() as handle:
+        rows = [row for row in csv.DictReader(handle) if row["volume"] == volume]
+    rows.sort(key=lambda row: int(row["slice_from_head"]))
+    return np.array([int(row["infected"]) for row in rows])
+
+
+def score(segmenter: SliceSegmenter, root: Path, fold: int = 0) -> dict[str, dict[str, float]]:
+    """Every number of the card, on data that was kept out of the training."""
+    held_out = list(sources.covid20(root, (fold,)))
+    medseg = list(sources.medseg(root, held_out=True, size=segmenter.size))
+    lung2d = list(sources.lung2d(root, held_out=True))
+    volumes = {
+        "covid_P001": dicom_slices(root / "ct_volumes" / "covid_P001_dicom"),
+        "cap_cap001": sources.display_slices(root / "ct_volumes" / "cap_cap001_ct.nii.gz")[0],
+    }
+    normal = sources.display_slices(root / "ct_volumes" / "normal_normal001_ct.nii.gz")[0]
+    ranking, involvement = {}, {}
+    for name, slices in volumes.items():
+        lungs, infected = areas(segmenter, slices)
+        ranking[name] = float(roc_auc_score(slice_labels(root, name), infected))
+        involvement[name] = float(100.0 * infected.sum() / max(lungs.sum(), 1.0))
+    lungs, infected = areas(segmenter, normal)
+    involvement["normal_normal001"] = float(100.0 * infected.sum() / max(lungs.sum(), 1.0))
+    return {
+        "lung Dice, covid20": dice_by_group(segmenter, held_out, LUNG),
+        "infection Dice, covid20": dice_by_group(segmenter, held_out, INFECTION),
+        "infection Dice, medseg": dice_by_group(segmenter, medseg, INFECTION),
+        "lung Dice, lung2d": dice_by_group(segmenter, lung2d, LUNG),
+        "slice AUROC": ranking,
+        "involvement, percent": involvement,
+    }

@@ -1,0 +1,158 @@
+"""The labelled slices a network learns from, read into memory once.
+
+Every slice carries its own account of what is known: `Sample.known` is 1 where a channel is labelled and 0
+where the loss must not look. Channels are lung, infection and consolidation, in that order.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from groundglass.image.prepare import Kind, resize
+
+CHANNELS: tuple[str, ...] = ("lung", "infection", "consolidation")
+LUNG, INFECTION, CONSOLIDATION = range(3)
+HELD_OUT_MEDSEG = 4
+HELD_OUT_LUNG2D = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice with its labels.
+
+    Attributes:
+        name: File or volume and slice, for logs.
+        group: Volume or patient the slice belongs to; sampling is by group.
+        kind: ``"hu"`` (int16 Hounsfield units) or ``"picture"`` (uint8 grey).
+        image: ``[row, column]``.
+        masks: uint8 0/1, ``[channel, row, column]``.
+        known: uint8 0/1, ``[channel, row, column]``; 1 where the label may be learned from.
+        healthy: Nothing in the slice is infected, so lesions may be pasted into it.
+        belly: The slice lies at or below the domes of the diaphragm.
+    """
+
+    name: str
+    group: str
+    kind: Kind
+    image: NDArray[np.generic]
+    masks: NDArray[np.uint8]
+    known: NDArray[np.uint8]
+    healthy: bool = False
+    belly: bool = False
+
+
+def _grey(path: Path) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise FileNotFoundError(f"{path} cannot be read as a picture; expected the data set of the data README")
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _empty(image: NDArray[np.generic]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    shape = (len(CHANNELS), *image.shape)
+    return np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+
+
+def covid20(root: Path, folds: tuple[int, ...]) -> Iterator[Sample]:
+    """Slices of the given folds of ``covid20``: equalised pictures with lung and infection masks."""
+    folder = root / "covid20"
+    with (folder / "slices.csv").open() as handle:
+        rows = [row for row in csv.DictReader(handle) if int(row["fold"]) in folds]
+    for row in rows:
+        image = _grey(folder / "ct" / row["file"])
+        masks, known = _empty(image)
+        masks[LUNG] = _grey(folder / "lung" / row["file"]) > 127
+        masks[INFECTION] = _grey(folder / "infection" / row["file"]) > 127
+        known[:] = 1
+        known[CONSOLIDATION] = 1 - masks[INFECTION]
+        yield Sample(row["file"], row["volume"], "picture", image, masks, known)
+
+
+def medseg(root: Path, held_out: bool, size: int) -> Iterator[Sample]:
+    """``medseg_train``, every fourth slice held out; lungs are known only where infection lies."""
+    folder = root / "medseg_train"
+    for index, path in enumerate(sorted((folder / "ct").glob("*.jpg"), key=lambda path: int(path.stem))):
+        if (index % HELD_OUT_MEDSEG == 0) != held_out:
+            continue
+        image = resize(_grey(path), size, size)
+        infection = _grey(folder / "infection" / f"{path.stem}.png") > 127
+        classes = _grey(folder / "ggo_consolidation" / f"{path.stem}.png")
+        masks, known = _empty(image)
+        for channel, mask in ((INFECTION, infection), (CONSOLIDATION, abs(classes.astype(int) - 75) < 10)):
+            masks[channel] = resize(mask.astype(np.uint8) * 255, size, size).astype(int) > 127
+            known[channel] = 1
+        masks[LUNG] = known[LUNG] = masks[INFECTION]
+        yield Sample(path.name, f"medseg_{path.stem}", "picture", image, masks, known)
+
+
+def lung2d(root: Path, held_out: bool) -> Iterator[Sample]:
+    """``lung2d_hu``, every eighth slice held out; only the lungs are known."""
+    folder = root / "lung2d_hu"
+    for index, path in enumerate(sorted((folder / "ct").glob("*.png"))):
+        if (index % HELD_OUT_LUNG2D == 0) != held_out:
+            continue
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if stored is None:
+            raise FileNotFoundError(f"{path} cannot be read as a 16-bit picture")
+        image = (stored.astype(np.int32) - 1024).astype(np.int16)
+        masks, known = _empty(image)
+        masks[LUNG] = _grey(folder / "lung" / path.name) > 127
+        known[LUNG] = 1
+        # Infection lies in the lungs by definition, so everything outside them is a known negative.
+        outside = ndimage.binary_dilation(masks[LUNG], iterations=3)
+        known[INFECTION] = known[CONSOLIDATION] = ~outside
+        yield Sample(path.name, path.stem, "hu", image, masks, known)
+
+
+def display_slices(path: Path) -> tuple[NDArray[np.int16], tuple[float, float, float]]:
+    """A NIfTI volume as axial display slices ``[slice from the head, row, column]`` and spacing (mm) likewise."""
+    image = nibabel.as_closest_canonical(nibabel.load(path))
+    volume = np.asarray(image.dataobj).astype(np.int16)
+    x, y, z = (float(value) for value in image.header.get_zooms()[:3])
+    return np.ascontiguousarray(volume[::-1, ::-1, ::-1].transpose(2, 1, 0)), (z, y, x)
+
+
+def normal_volume(
+    root: Path, label_lungs: Callable[..., tuple[NDArray[np.bool_], NDArray[np.bool_]]]
+) -> Iterator[Sample]:
+    """Every slice of ``normal_normal001``, neck to abdomen: no infection, lungs by a classical method."""
+    slices, spacing = display_slices(root / "ct_volumes" / "normal_normal001_ct.nii.gz")
+    lungs, unsure = label_lungs(slices, spacing)
+    # From the head, the lungs are largest where the domes of the diaphragm begin.
+    largest = int(lungs.sum(axis=(1, 2)).argmax())
+    for index, image in enumerate(slices):
+        masks, known = _empty(image)
+        masks[LUNG] = lungs[index]
+        known[:] = 1
+        known[LUNG] = ~unsure[index]
+        yield Sample(
+            f"normal_normal001[{index}]",
+            "normal_normal001",
+            "hu",
+            image,
+            masks,
+            known,
+            healthy=True,
+            belly=index >= largest,
+        )
+
+
+def negatives(root: Path) -> Iterator[Sample]:
+    """Pictures without pneumonia: infection is known to be absent, the lungs are unknown."""
+    folder = root / "classification"
+    paths = [*sorted((folder / "luna_no_pneumonia").glob("*.png"))]
+    paths += sorted((folder / "three_class" / "Normal").glob("*.png"))
+    for path in paths:
+        image = _grey(path)
+        masks, known = _empty(image)
+        known[INFECTION] = known[CONSOLIDATION] = 1
+        yield Sample(path.name, path.stem, "picture", image, masks, known)

@@ -1,0 +1,61 @@
+"""OpenVINO: order, precision, and nothing sent or loaded that should not be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from groundglass.inference.engine import AGREEMENT, Engine, check_pictures
+from groundglass.models.catalog import load_card
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(load_card().verify(), precision="f32")
+
+
+def test_results_are_probabilities_in_the_order_of_the_pictures(engine: Engine) -> None:
+    pictures = [picture[0] for picture in check_pictures(engine.size, 7)]
+    together = list(engine.infer(pictures))
+    assert len(together) == 7
+    for picture, result in zip(pictures, together, strict=True):
+        assert result.shape[1:] == picture.shape
+        assert result.min() >= 0
+        assert result.max() <= 1
+        np.testing.assert_allclose(result, next(engine.infer([picture])), atol=1e-4)
+
+
+def test_no_pictures_give_no_results(engine: Engine) -> None:
+    assert list(engine.infer([])) == []
+
+
+def test_chosen_precision_agrees_with_float32(engine: Engine) -> None:
+    chosen = Engine(load_card().verify())
+    pictures = [picture[0] for picture in check_pictures(engine.size)]
+    found, expected = np.stack(list(chosen.infer(pictures))), np.stack(list(engine.infer(pictures)))
+    assert np.abs(found - expected).mean() * 100 < AGREEMENT
+
+
+def test_an_error_while_pictures_are_made_reaches_the_caller(engine: Engine) -> None:
+    def broken() -> object:
+        yield np.zeros((engine.size, engine.size), np.uint8)
+        raise KeyError("the second picture")
+
+    with pytest.raises(KeyError, match="second picture"):
+        list(engine.infer(broken()))  # type: ignore[arg-type]
+    assert len(list(engine.infer([np.zeros((engine.size, engine.size), np.uint8)]))) == 1
+
+
+def test_inference_loads_neither_torch_nor_telemetry() -> None:
+    code = (
+        "import sys\n"
+        "from groundglass.inference.segment import SliceSegmenter\n"
+        "assert 'openvino' not in sys.modules\n"
+        "SliceSegmenter()\n"
+        "bad = [name for name in sys.modules if 'telemetry' in name or name.split('.')[0] == 'torch']\n"
+        "assert not bad, bad\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

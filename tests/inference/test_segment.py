@@ -1,0 +1,73 @@
+"""Segmentation of slices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from groundglass.inference.segment import FULL, SliceSegmenter, at_own_size, threshold_level
+from groundglass.training import sources
+
+LUNG_FLOOR, INFECTION_FLOOR = 0.965, 0.65
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> SliceSegmenter:
+    return SliceSegmenter()
+
+
+def _chest(size: int = 96) -> np.ndarray:
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    hu = np.full((size, size), -1000, np.int16)
+    hu[(x / 0.85) ** 2 + (y / 0.6) ** 2 < 1] = 40
+    for side in (-0.4, 0.4):
+        hu[((x - side) / 0.27) ** 2 + (y / 0.42) ** 2 < 1] = -850
+    return hu
+
+
+def test_shapes_and_progress(segmenter: SliceSegmenter) -> None:
+    seen: list[int] = []
+    result = segmenter.probabilities([_chest(), _chest(130)], kind="hu", progress=seen.append)
+    assert result.shape == (2, len(segmenter.card.channels), segmenter.size, segmenter.size)
+    assert result.dtype == np.uint8
+    assert seen == [1, 2]
+
+
+def test_no_slices(segmenter: SliceSegmenter) -> None:
+    assert segmenter.probabilities([], kind="hu").shape[0] == 0
+
+
+def test_a_picture_is_the_mean_of_its_views(segmenter: SliceSegmenter) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (80, 80)).astype(np.uint8)
+    assert segmenter.probabilities([picture] * 3, kind="picture").shape[0] == 3
+
+
+def test_order_is_kept(segmenter: SliceSegmenter) -> None:
+    air = np.full((64, 64), -1000, np.int16)
+    result = segmenter.probabilities([_chest(), air, _chest()], kind="hu")
+    np.testing.assert_array_equal(result[0], result[2])
+    assert (result[0] != result[1]).any()
+
+
+@pytest.mark.parametrize("level", [-1000, -800, 40])
+def test_a_constant_slice_has_no_lungs(segmenter: SliceSegmenter, level: int) -> None:
+    result = segmenter.probabilities([np.full((128, 128), level, np.int16)], kind="hu")
+    assert (result[0, 0] >= threshold_level(0.5)).mean() < 0.005
+
+
+def test_threshold_and_own_size() -> None:
+    assert threshold_level(0.5) == 128
+    assert threshold_level(1.0) == FULL
+    assert at_own_size(np.full((64, 64), 9, np.uint8), 33, 70).shape == (33, 70)
+
+
+def test_unseen_patients_stay_above_the_floor(segmenter: SliceSegmenter, shared_data: Path) -> None:
+    pytest.importorskip("sklearn")
+    from groundglass.training.score import dice_by_group
+
+    samples = list(sources.covid20(shared_data, (0,)))[::10]
+    for channel, floor in ((sources.LUNG, LUNG_FLOOR), (sources.INFECTION, INFECTION_FLOOR)):
+        assert fmean(dice_by_group(segmenter, samples, channel).values()) > floor

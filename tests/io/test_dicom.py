@@ -416,6 +416,14 @@ def test_two_acquisitions_in_one_series_are_split(tmp_path: Path) -> None:
     assert read(tmp_path, series="3.2").values[3, 3, 3] == read(tmp_path, series="3.1").values[3, 3, 3] + 1
 
 
+def test_the_index_of_a_disk_stands_for_the_disk(tmp_path: Path) -> None:
+    write_series(tmp_path / "disk" / "IMAGES", SCAN, GRID.affine)
+    (tmp_path / "disk" / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    volume = read(tmp_path / "disk" / "DICOMDIR")
+    assert_is_scan(volume)
+    assert volume.source.case == "disk"
+
+
 def test_list_series(tmp_path: Path) -> None:
     infos = list_series(_study(tmp_path))
     assert [(info.key, info.kind, info.slices) for info in infos] == [

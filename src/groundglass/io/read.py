@@ -81,7 +81,8 @@ def _existing(path: str | Path) -> Path:
             raise InputNotFoundError(f"{path}: no such file or folder; check the path")
         if not (location.is_dir() or location.is_file()):
             raise UnsupportedFormatError(f"{path}: neither a file nor a folder; expected an image file or a folder")
-    return location
+    # The index of a DICOM disk stands for the disk.
+    return location.absolute().parent if location.name.upper() == "DICOMDIR" else location
 
 
 def _read(location: Path, options: ReadOptions) -> CTVolume | PictureSet:

@@ -124,8 +124,8 @@ def _inside_lungs(probability: NDArray[np.uint8], lungs: NDArray[np.uint8], leve
     for z in range(probability.shape[2]):
         lung = lungs[:, :, z].T
         if lung.any():
-            likely = np.asarray(probability[:, :, z].T >= level)
-            np.logical_and(likely, lung, out=infected[:, :, z].T)
+            likely = probability[:, :, z].T
+            np.logical_and(likely >= level, lung, out=infected[:, :, z].T)
     return infected
 
 

@@ -273,7 +273,7 @@ def test_two_images_at_one_place_are_refused(tmp_path: Path) -> None:
 def test_missing_slices_are_named_then_interpolated(tmp_path: Path) -> None:
     scan, affine = long_scan()
     write_series(tmp_path, scan, affine, SeriesSpec(skip={4, 9, 10}))
-    message = r"3 slices are missing .*slice_011\.dcm \(6\.00 mm\) and slice_009\.dcm \(10\.00 mm\) \(1 missing\)"
+    message = r"3 slices missing .*slice_011\.dcm \(6\.00 mm\) and slice_009\.dcm \(10\.00 mm\) \(1 missing\)"
     with pytest.raises(SeriesError, match=message) as caught:
         read(tmp_path)
     assert "--allow-irregular" in str(caught.value)
@@ -479,7 +479,7 @@ def test_damaged_files_are_named_beside_the_gap_they_leave(tmp_path: Path) -> No
     scan, affine = long_scan()
     write_series(tmp_path, scan, affine)
     (tmp_path / "slice_008.dcm").write_bytes(b"\x93encrypted" * 40)
-    with pytest.raises(SeriesError, match=r"1 slices are missing.*damaged or encrypted\): slice_008\.dcm"):
+    with pytest.raises(SeriesError, match=r"1 slice missing.*damaged or encrypted\): slice_008\.dcm"):
         read(tmp_path)
     assert codes(read(tmp_path, allow_irregular=True)) == ["unreadable-files", "slices-interpolated"]
 

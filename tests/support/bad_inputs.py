@@ -335,7 +335,7 @@ BAD_INPUTS: list[BadInput] = [
     BadInput("unknown suffix", _file("scan.xyz", bytes(range(200))), UnsupportedFormatError, "data of an unknown kind"),
     BadInput("PDF", _file("report.pdf", b"%PDF-1.7\n\x00\x01"), UnsupportedFormatError, "a PDF document"),
     BadInput("empty folder", empty_folder, UnsupportedFormatError, "no file at all"),
-    BadInput("folder of text", folder_of_text, UnsupportedFormatError, "2 files, none of them an image"),
+    BadInput("folder of text", folder_of_text, UnsupportedFormatError, "2 files, no image among them"),
     BadInput("folder in a circle", folder_in_a_circle, UnsupportedFormatError, "no file at all"),
     BadInput("link to itself", link_to_itself, InputNotFoundError, "no such file or folder"),
     BadInput("folder of volumes", folder_of_volumes, UnsupportedFormatError, r"2 volumes \(a.nii.gz, b.nii.gz\)"),
@@ -376,15 +376,15 @@ BAD_INPUTS: list[BadInput] = [
     BadInput(
         "MR", _series(SeriesSpec(tags={"Modality": "MR", "SOPClassUID": MR})), NotCTError, r"only: MR \(12 images\)"
     ),
-    BadInput("colour capture", dicom_in_colour, NotCTError, r"only: OT \(1 images\)"),
+    BadInput("colour capture", dicom_in_colour, NotCTError, r"only: OT \(1 image\)"),
     BadInput(
         "screenshot", _series(SeriesSpec(tags={"SOPClassUID": SECONDARY_CAPTURE})), NotCTError, "secondary capture"
     ),
-    BadInput("localizer only", _series(_LOCALIZER, slices=1), NotCTError, r"only: localizer \(1 images\)"),
+    BadInput("localizer only", _series(_LOCALIZER, slices=1), NotCTError, r"only: localizer \(1 image\)"),
     BadInput("two series", two_series, SeveralSeriesError, "--series NUMBER"),
     BadInput("mixed series", two_series_in_one, SeriesError, "two different images at the same place"),
     BadInput("duplicate slice", same_place_other_image, SeriesError, r"0\.00 mm"),
-    BadInput("missing slice", _series(SeriesSpec(skip={5})), SeriesError, r"1 slices are missing.*--allow-irregular"),
+    BadInput("missing slice", _series(SeriesSpec(skip={5})), SeriesError, r"1 slice missing.*--allow-irregular"),
     BadInput(
         "no position",
         _series(SeriesSpec(tags={"ImagePositionPatient": None})),
@@ -411,7 +411,7 @@ BAD_INPUTS: list[BadInput] = [
         "damaged zip", _file("scan.zip", b"PK\x03\x04" + bytes(200)), UnreadableFileError, "ZIP archive is damaged"
     ),
     BadInput("empty zip", _zip(), UnreadableFileError, "no file in the archive"),
-    BadInput("zip of text", _zip(("a.txt", b"hello")), UnsupportedFormatError, "1 files, none of them an image"),
+    BadInput("zip of text", _zip(("a.txt", b"hello")), UnsupportedFormatError, "1 file, no image among them"),
     BadInput(
         "zip in a zip", _zip(("inner.zip", b"PK\x05\x06" + bytes(18))), UnreadableFileError, "no file in the archive"
     ),

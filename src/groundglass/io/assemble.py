@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from groundglass.errors import InvalidGeometryError, InvalidImageError, NotCTError
 from groundglass.finding import Finding
 from groundglass.geometry import Geometry, Shape3, Vector3
+from groundglass.io.border import counted
 from groundglass.volume import CTVolume, Source
 
 AIR_HU = -1024.0
@@ -155,6 +156,6 @@ def _non_finite(count: int, total: int, name: str) -> Finding:
     return Finding(
         code="non-finite-voxels",
         severity="warning",
-        text=f"{count:,} voxels ({100 * count / total:.2g} %) are not numbers (NaN or infinite) and were read as air.",
+        text=f"{counted(count, 'voxel')} ({100 * count / total:.2g} %) without a number (NaN or infinite) read as air.",
         action="Export the scan again without masking or resampling if these voxels lie inside the chest.",
     )

@@ -29,6 +29,12 @@ SUPPORTED = (
     "or PNG/JPEG pictures"
 )
 
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 slice`, `12 slices`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 _FOREIGN: tuple[type[Exception], ...] = (
     OSError,
     EOFError,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from groundglass.errors import InputError, InvalidGeometryError, SeriesError, UnreadableFileError
 from groundglass.finding import Finding
 from groundglass.io.assemble import SLAB, volume_from_slabs
-from groundglass.io.border import no_warnings
+from groundglass.io.border import counted, no_warnings
 from groundglass.io.dicom_header import Frame, read_frames
 from groundglass.io.dicom_pixels import FrameDecoder
 from groundglass.io.dicom_series import SeriesInfo, choose_series, group_frames
@@ -129,7 +129,7 @@ class _Planes:
 
 def _damaged_text(paths: tuple[Path, ...]) -> str:
     shown = ", ".join(path.name for path in paths[:_LISTED]) + (" ..." if len(paths) > _LISTED else "")
-    return f"{len(paths)} files could not be read as DICOM (damaged or encrypted): {shown}"
+    return f"{counted(len(paths), 'file')} could not be read as DICOM (damaged or encrypted): {shown}"
 
 
 def _damaged_finding(paths: tuple[Path, ...]) -> Finding:

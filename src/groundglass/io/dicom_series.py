@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from groundglass.errors import InputNotFoundError, NotCTError, SeveralSeriesError
 from groundglass.finding import Finding
+from groundglass.io.border import counted
 from groundglass.io.dicom_header import Frame
 
 FEW_SLICES = 10
@@ -50,7 +51,7 @@ class SeriesInfo:
         """One line of the list."""
         thickness = "? mm" if self.thickness_mm is None else f"{self.thickness_mm:g} mm"
         return (
-            f"{self.key:>6}  {self.kind}, {self.slices} slices of {self.columns}x{self.rows}, {thickness}, "
+            f"{self.key:>6}  {self.kind}, {counted(self.slices, 'slice')} of {self.columns}x{self.rows}, {thickness}, "
             f"{self.description or 'no description'}, UID ...{self.uid_ending}"
         )
 
@@ -203,7 +204,7 @@ def _what_was_found(series: list[Series]) -> str:
     counts: Counter[str] = Counter()
     for item in series:
         counts[item.info.kind] += item.info.slices
-    found = ", ".join(f"{kind} ({count} images)" for kind, count in counts.most_common())
+    found = ", ".join(f"{kind} ({counted(count, 'image')})" for kind, count in counts.most_common())
     return f"no CT volume, only: {found}"
 
 
@@ -211,7 +212,7 @@ def _not_chosen(main: Series, others: list[Series]) -> Finding:
     return Finding(
         code="other-series",
         severity="info",
-        text=f"Series {main.info.key} ({main.info.slices} slices) was read. Not read:\n{_listing(others)}",
+        text=f"Series {main.info.key} ({counted(main.info.slices, 'slice')}) was read. Not read:\n{_listing(others)}",
         action="Choose another one with --series if this is not the one you mean.",
     )
 

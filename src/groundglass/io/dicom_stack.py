@@ -12,6 +12,7 @@ from groundglass.errors import SeriesError
 from groundglass.finding import Finding
 from groundglass.geometry import Geometry
 from groundglass.io.assemble import affine_from_lps, named_grid
+from groundglass.io.border import counted
 from groundglass.io.dicom_header import Cosines, Frame
 from groundglass.io.dicom_series import plane_normal
 
@@ -105,8 +106,8 @@ def _require_placement(frames: list[Frame], name: str) -> tuple[Cosines, tuple[f
         lacking = [frame for frame in frames if getattr(frame, attribute) is None]
         if lacking:
             raise SeriesError(
-                f"{name}: {len(lacking)} of {len(frames)} slices have no valid {tag} (first: {lacking[0].path.name}), "
-                "so their place in the patient is unknown; export the original images from the archive"
+                f"{name}: {len(lacking)} of {counted(len(frames), 'slice')} without a valid {tag} "
+                f"(first: {lacking[0].path.name}), so their place in the patient is unknown; export the original images from the archive"
             )
     orientation, spacing = frames[0].orientation, frames[0].pixel_spacing
     if orientation is None or spacing is None:
@@ -139,7 +140,7 @@ def _without_doubles(
             )
     if not dropped:
         return kept, ()
-    text = f"{len(dropped)} slices were there twice with the same pixels and were used once: {_named(dropped)}."
+    text = f"{counted(len(dropped), 'slice')} found twice with the same pixels and used once: {_named(dropped)}."
     return kept, (Finding(code="duplicate-slices", severity="warning", text=text),)
 
 
@@ -208,7 +209,7 @@ def _irregular_places(placed: list[_Placed], gaps: NDArray[np.float64]) -> str:
     more = f" and {len(odd) - _LISTED} more places" if len(odd) > _LISTED else ""
     if whole:
         missing = sum(round(float(ratios[index])) - 1 for index in odd)
-        return f"{missing} slices are missing (usual step {usual:.3g} mm): {places}{more}"
+        return f"{counted(missing, 'slice')} missing (usual step {usual:.3g} mm): {places}{more}"
     return f"the steps between slices are uneven (usual step {usual:.3g} mm): {places}{more}"
 
 

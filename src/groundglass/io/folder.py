@@ -10,7 +10,7 @@ from pathlib import Path
 
 from groundglass.errors import InputError, InputTooLargeError, UnreadableFileError, UnsupportedFormatError
 from groundglass.finding import Finding
-from groundglass.io.border import SUPPORTED
+from groundglass.io.border import SUPPORTED, counted
 from groundglass.io.sniff import Kind, sniff
 from groundglass.settings import Settings
 
@@ -83,7 +83,7 @@ def pictures_of_one_folder(pictures: list[Path], root: Path, name: str) -> tuple
         raise UnsupportedFormatError(
             f"{name}: pictures in {len(by_folder)} folders ({names}); expected one folder per case; give one of them"
         )
-    text = f"{len(pictures) - len(by_folder[root])} pictures in folders inside this folder were left out."
+    text = f"{counted(len(pictures) - len(by_folder[root]), 'picture')} in folders inside this folder left out."
     return by_folder[root], (Finding(code="subfolders-left-out", severity="info", text=text),)
 
 
@@ -92,10 +92,10 @@ def nothing_readable(name: str, content: FolderContent) -> InputError:
     if content.unreadable:
         shown = ", ".join(path.name for path in content.unreadable[:5])
         return UnreadableFileError(
-            f"{name}: {len(content.unreadable)} files could not be read as images ({shown}); expected {SUPPORTED}; "
-            "they may be damaged or encrypted, copy or export them again"
+            f"{name}: {counted(len(content.unreadable), 'file')} could not be read as images ({shown}); "
+            f"expected {SUPPORTED}; they may be damaged or encrypted, copy or export them again"
         )
-    found = f"{content.other} files, none of them an image" if content.other else "no file at all"
+    found = f"{counted(content.other, 'file')}, no image among them" if content.other else "no file at all"
     return UnsupportedFormatError(f"{name}: {found}; expected {SUPPORTED}")
 
 

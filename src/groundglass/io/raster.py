@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from groundglass.errors import InputError, InputTooLargeError, InvalidImageError, UnsupportedFormatError
 from groundglass.finding import Finding
-from groundglass.io.border import border, no_warnings
+from groundglass.io.border import border, counted, no_warnings
 from groundglass.io.folder import natural_order
 from groundglass.io.options import ReadOptions
 from groundglass.volume import PictureSet, Slice2D
@@ -163,6 +163,6 @@ def _left_out(names: list[str]) -> Finding:
     return Finding(
         code="pictures-left-out",
         severity="warning",
-        text=f"{len(names)} pictures could not be read and were left out: {shown}.",
+        text=f"{counted(len(names), 'picture')} could not be read; left out: {shown}.",
         action="Check these files.",
     )

@@ -106,6 +106,29 @@ def test_organs_without_air_are_no_lung() -> None:
     assert not segment_lungs(organs, volume).labels.any()
 
 
+def test_a_separate_solid_piece_in_a_slice_with_lung_is_dropped() -> None:
+    volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
+    probability = probability_of(truth)
+    bowel = np.zeros(truth.shape, bool)
+    bowel[92:104, 100:110, 18:26] = True
+    bowel[98, 86:101, 22] = True  # one slice ties it to the lung
+    bowel &= truth == 0
+    probability[bowel] = 255
+    found = segment_lungs(probability, volume).labels
+    assert np.count_nonzero(found[bowel]) < 0.2 * np.count_nonzero(bowel)
+    assert min(agreement(found, truth)) > 0.99
+
+
+def test_aerated_lung_that_the_network_missed_is_added() -> None:
+    volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
+    probability = probability_of(truth)
+    wall = int(np.argwhere(truth[:, 70, 40] == 1).max())
+    probability[wall - 4 :, :, 30:50] = 0
+    found = segment_lungs(probability, volume).labels
+    assert min(agreement(found, truth)) > 0.999
+    assert min(agreement(segment_lungs(probability, as_grey(volume)).labels, truth)) < 0.995
+
+
 def test_consolidation_at_the_wall_stays_inside() -> None:
     volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
     lesion = np.zeros(truth.shape, bool)

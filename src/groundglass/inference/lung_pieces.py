@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +20,14 @@ GAS_HU = -960.0
 """Median HU below which a piece is gas in the bowel or outside the body; lung, even emphysema, is denser."""
 MINIMUM_CONFIDENCE = 0.7
 """Mean probability that a piece must reach, as a share of 1."""
-AERATED_HU = -300.0
+AERATED_HU = (-960.0, -300.0)
+SMALL_PIECE_CM2 = 12.0
 LEAST_AERATED_SHARE = 0.15
 """Share of a slice's lung that must hold air for its solid parts to count as consolidated lung."""
 THIN_MM = 3.0
+MISSED_MM = 20.0
+"""How far lung is grown into tissue of lung density that the network missed."""
+MISSED_HU = (-950.0, -600.0)
 
 
 def lung_pieces(
@@ -41,8 +46,8 @@ def lung_pieces(
         Mask of the same shape, empty where there are no lungs.
     """
     mask = majority_along_slices(raw) if grid.spacing[2] <= THIN_MM else bridge_slices(raw)
-    if hu is not None:
-        mask = mask & (1 - airways(hu, grid.spacing, middle))
+    tubes = airways(hu, grid.spacing, middle) if hu is not None else np.zeros_like(mask)
+    mask = mask & (1 - tubes)
     labels, sizes = components(mask)
     keep = sizes >= _smallest(grid, len(mask), MINIMUM_ISLAND_ML, MINIMUM_ISLAND_CM2)
     keep[0] = False
@@ -51,7 +56,7 @@ def lung_pieces(
         keep[label] = _is_lung(coarse[inside], hu[inside] if hu is not None else None)
     mask = np.asarray(keep[labels], dtype=np.uint8)
     if hu is not None:
-        mask = _without_solid_slices(mask, hu)
+        mask = _with_missed_air(_without_organs(mask, hu, grid), hu, tubes, grid)
     enough = np.count_nonzero(mask) >= _smallest(grid, len(mask), MINIMUM_LUNGS_ML, MINIMUM_LUNGS_CM2)
     return mask if enough else np.zeros_like(mask)
 
@@ -62,15 +67,40 @@ def _is_lung(probability: NDArray[np.uint8], hu: NDArray[np.float32] | None) -> 
     return hu is None or float(np.median(hu)) > GAS_HU
 
 
-def _without_solid_slices(mask: Stack, hu: NDArray[np.float32]) -> Stack:
-    """Drop solid tissue from slices in which hardly anything holds air: there the network took an organ for lung.
+def _without_organs(mask: Stack, hu: NDArray[np.float32], grid: WorkingGrid) -> Stack:
+    """Drop what holds hardly any lung-like air in a slice: there the network took an organ or bowel for lung.
 
-    A consolidated lobe has aerated lung beside it in the same slice, of the other lung at least.
+    A consolidated lobe has aerated lung beside it in the same slice, of the other lung at least, so solid tissue goes
+    where the whole slice is solid, and otherwise only in small separate pieces.
     """
-    aerated = mask & np.asarray(hu < AERATED_HU, dtype=np.uint8)
+    aerated = mask & np.asarray((hu < AERATED_HU[1]) & (hu > AERATED_HU[0]), dtype=np.uint8)
     lung, air = mask.sum(axis=(1, 2)), aerated.sum(axis=(1, 2))
-    solid = air < LEAST_AERATED_SHARE * lung
-    mask[solid] = aerated[solid]
+    for z in np.flatnonzero(lung):
+        if air[z] < LEAST_AERATED_SHARE * lung[z]:
+            mask[z] = aerated[z]
+            continue
+        count, labels = cv2.connectedComponents(mask[z], connectivity=4)
+        if count > 2:
+            sizes = np.bincount(labels.ravel())
+            held = np.bincount(labels.ravel(), weights=aerated[z].ravel())
+            organ = (held < LEAST_AERATED_SHARE * sizes) & (sizes * grid.pixel_mm2 < SMALL_PIECE_CM2 * 100.0)
+            mask[z] &= ~organ[labels]
+    return mask
+
+
+def _with_missed_air(mask: Stack, hu: NDArray[np.float32], tubes: Stack, grid: WorkingGrid) -> Stack:
+    """Grow each slice into adjoining aerated lung that the network missed, such as the thin rim over the diaphragm."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    steps = round(MISSED_MM / min(grid.spacing[:2]))
+    for z in np.flatnonzero(mask.max(axis=(1, 2))):
+        smooth = cv2.GaussianBlur(hu[z], (3, 3), 0.7)
+        lung_like = np.asarray((smooth > MISSED_HU[0]) & (smooth < MISSED_HU[1]), dtype=np.uint8) & (1 - tubes[z])
+        allowed, size = lung_like | mask[z], -1
+        for _ in range(steps):
+            mask[z] = cv2.dilate(mask[z], cross) & allowed
+            before, size = size, int(np.count_nonzero(mask[z]))
+            if size == before:
+                break
     return mask
 
 

@@ -107,7 +107,8 @@ def _require_placement(frames: list[Frame], name: str) -> tuple[Cosines, tuple[f
         if lacking:
             raise SeriesError(
                 f"{name}: {len(lacking)} of {counted(len(frames), 'slice')} without a valid {tag} "
-                f"(first: {lacking[0].path.name}), so their place in the patient is unknown; export the original images from the archive"
+                f"(first: {lacking[0].path.name}), so their place in the patient is unknown; "
+                "export the original images from the archive"
             )
     orientation, spacing = frames[0].orientation, frames[0].pixel_spacing
     if orientation is None or spacing is None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread, dcmwrite
@@ -25,7 +24,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from groundglass.errors import OutputError
+from groundglass.errors import OptionError, OutputError
 from groundglass.phantom.defects import SeriesDefects, TransferSyntax
 from groundglass.phantom.dicom_slices import Plane
 from groundglass.volume import CTVolume
@@ -37,10 +36,10 @@ _PLAIN_SYNTAX = {
     "deflated": DeflatedExplicitVRLittleEndian,
 }
 _GDCM_SYNTAX = {
-    "jpeg-lossless": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-    "jpeg-ls": gdcm.TransferSyntax.JPEGLSLossless,
-    "jpeg-2000": gdcm.TransferSyntax.JPEG2000Lossless,
-    "jpeg-baseline": gdcm.TransferSyntax.JPEGBaselineProcess1,
+    "jpeg-lossless": "JPEGLosslessProcess14_1",
+    "jpeg-ls": "JPEGLSLossless",
+    "jpeg-2000": "JPEG2000Lossless",
+    "jpeg-baseline": "JPEGBaselineProcess1",
 }
 
 
@@ -171,16 +170,20 @@ def save(dataset: Dataset, path: Path, syntax: TransferSyntax) -> None:
         _transcode(path, _GDCM_SYNTAX[syntax])
 
 
-def _transcode(path: Path, syntax: int) -> None:
+def _transcode(path: Path, syntax: str) -> None:
+    try:
+        import gdcm
+    except ImportError:
+        raise OptionError("compressed test series need GDCM: pip install python-gdcm") from None
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
     change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
     if not reader.Read():
         raise OutputError(f"{path}: the uncompressed file cannot be read back; check the free space of the disk")
     change.SetInput(reader.GetImage())
     if not change.Change():
-        raise OutputError(f"{path}: the pixels cannot be compressed as {gdcm.TransferSyntax(syntax)}")
+        raise OutputError(f"{path}: the pixels cannot be compressed as {syntax}")
     # GDCM writes a version of its own and its own name; only the pixels are taken from it.
     scratch = path.with_name(path.name + ".part")
     writer = gdcm.ImageWriter()

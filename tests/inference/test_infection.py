@@ -76,6 +76,17 @@ def test_specks_below_a_tenth_of_a_millilitre_are_removed() -> None:
     assert np.count_nonzero(segment_infection(probability, None, volume, lungs).labels) == 6
 
 
+def test_specks_on_a_fine_grid() -> None:
+    volume, truth = Chest(spacing=(0.8, 0.8, 3.0), size=(396.0, 288.0, 60.0)).build()
+    probability = np.zeros(truth.shape, dtype=np.uint8, order="F")
+    lesion, speck = np.s_[360:372, 150:162, 8:12], np.s_[330:334, 150:154, 8:10]
+    assert (truth[lesion] == 1).all()
+    probability[lesion], probability[speck] = 255, 255  # 1.1 ml and 0.06 ml
+    labels = segment_infection(probability, None, volume, lungs_of(volume, truth)).labels
+    assert (labels[lesion] > 0).all()
+    assert np.count_nonzero(labels) == 12 * 12 * 4
+
+
 def test_grey_volume_takes_the_networks_word() -> None:
     volume, lungs, probability = scan()
     grey = replace(volume, units="grey")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from groundglass.errors import InvalidImageError
 from groundglass.image.morphology import bounding_box, without_islands
+from groundglass.inference.working_grid import WorkingGrid
 from groundglass.volume import INFECTION_NAMES, CTVolume, LabelMap, require_same_grid
 
 GROUND_GLASS, CONSOLIDATION = 1, 2
@@ -72,9 +73,8 @@ def segment_infection(
             raise InvalidImageError(
                 f"the {name} probability has the shape {values.shape}; the scan has {volume.geometry.shape}"
             )
-    infected = _inside_lungs(probability, lungs.labels, _level(threshold))
-    smallest = max(MINIMUM_LESION_VOXELS, round(MINIMUM_LESION_ML / volume.geometry.voxel_ml))
-    labels = without_islands(infected, smallest)
+    labels = _inside_lungs(probability, lungs.labels, _level(threshold))
+    _drop_specks(labels, WorkingGrid.of(volume.geometry))
     box = bounding_box(labels)
     if box is not None:
         dense = _dense(labels[box], box, volume, lungs, consolidation)
@@ -127,6 +127,19 @@ def _inside_lungs(probability: NDArray[np.uint8], lungs: NDArray[np.uint8], leve
             likely = probability[:, :, z].T
             np.logical_and(likely >= level, lung, out=infected[:, :, z].T)
     return infected
+
+
+def _drop_specks(infected: NDArray[np.uint8], grid: WorkingGrid) -> None:
+    """Remove lesions that are too small, in place; they are told apart on the working grid."""
+    coarse = grid.sample(infected)
+    smallest = max(MINIMUM_LESION_VOXELS, round(MINIMUM_LESION_ML / grid.voxel_ml))
+    kept = without_islands(coarse, smallest)
+    if grid.factors != (1, 1, 1):
+        # One voxel more on every side: the edge of a lesion lies between the voxels of the working grid.
+        kept = np.stack([np.asarray(cv2.dilate(plane, np.ones((3, 3), np.uint8)), np.uint8) for plane in kept])
+        kept[1:-1] |= kept[:-2] | kept[2:]
+    for z, working in enumerate(grid.nearest(2)):
+        infected.T[z] &= grid.enlarge(kept[working])
 
 
 def _dense(

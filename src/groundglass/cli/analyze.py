@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Find lungs and infection in a scan and measure them.
 
-    Writes OUT/CASE/ with lungs.nii.gz, infection.nii.gz, overlay.png, report.html and analysis.json.
+    Writes OUT/CASE/ with lungs.nii.gz, infection.nii.gz, overlay.png, report.html and analysis.json. Exits with 3 when
+    the result says that its numbers must not be used (no lungs were found, for example).
     """
     from groundglass.io.write import check_output_folder
     from groundglass.options import AnalysisOptions
@@ -69,7 +70,21 @@ def command(
         print(result.analysis.to_json(), end="")
     else:
         show_result(result.analysis, folder)
-    return 0
+    return exit_code(result.analysis)
+
+
+def exit_code(analysis: Analysis) -> int:
+    """0, or 3 when the numbers must not be used.
+
+    For pictures that is when none of them shows lungs: one bad picture does not spoil a folder.
+    """
+    serious = [finding.code for finding in analysis.findings if finding.severity == "error"]
+    if analysis.slices is not None:
+        serious = [code for code in serious if code == "no-lungs"]
+    if not serious:
+        return 0
+    typer.echo(f"Not usable: {', '.join(serious)}; see the findings.", err=True)
+    return 3
 
 
 def show_result(analysis: Analysis, folder: Path) -> None:

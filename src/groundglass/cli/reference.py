@@ -16,7 +16,7 @@ stdout; `--json` prints the result as JSON and nothing else on stdout (an error 
 | 0 | done |
 | 1 | the run failed |
 | 2 | wrong usage |
-| 3 | the input is not usable |
+| 3 | the input is not usable, or the result says that its numbers must not be used (no lungs were found) |
 """
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ def test_shapes_must_match() -> None:
         dice(np.zeros((2, 3)), np.zeros((3, 2)))
 
 
+@settings(deadline=None)
 @given(MASKS, MASKS)
 def test_relations(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
     counted = overlap(predicted, truth)
@@ -57,6 +58,7 @@ def test_relations(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> No
     assert (swapped.dice, swapped.precision, swapped.recall) == (counted.dice, counted.recall, counted.precision)
 
 
+@settings(deadline=None)
 @given(MASKS, st.permutations([0, 1, 2]))
 def test_axis_order_does_not_matter(mask: NDArray[np.bool_], axes: list[int]) -> None:
     other = np.roll(mask, 1, axis=0)

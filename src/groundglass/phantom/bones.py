@@ -86,9 +86,10 @@ def paint_sternum(canvas: Canvas) -> None:
     if z < 96 or 199 < z < 203:
         canvas.fill(ribbon(line, thick * 0.9), CARTILAGE)
         return
-    canvas.fill(ribbon(line, thick), CORTEX * 0.6)
+    taper = np.array([0.45, 1.0, 1.0, 0.45])
+    canvas.fill(ribbon(line, thick * taper), CORTEX * 0.6)
     inner = line * np.array([1 - 4.0 / wide, 1])
-    canvas.fill(ribbon(inner, thick - 3.4), MARROW - 50)
+    canvas.fill(ribbon(inner, (thick - 3.4) * taper), MARROW - 50)
 
 
 def paint_shoulders(canvas: Canvas) -> None:

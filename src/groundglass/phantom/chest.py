@@ -43,7 +43,7 @@ class ChestOptions:
     """
 
     lesions: tuple[LesionRequest, ...] | None = None
-    noise_hu: float = 17.0
+    noise_hu: float = 21.0
     vessel_tips: int | None = None
 
 
@@ -95,7 +95,7 @@ def make_chest(
     lungs = _lung_map(build)
     scene = paint_scene(grid, build)
     voxel = float(np.sqrt(grid.spacing[0] * grid.spacing[1]))
-    tips = options.vessel_tips or int(np.clip(1600 / max(voxel, 1.0) ** 1.3, 120, 1300))
+    tips = options.vessel_tips or int(np.clip(2000 / max(voxel, 1.0) ** 1.5, 120, 1800))
     trees = grow_trees(lungs, grid, tips, np.random.default_rng([seed, 23]))
     for index in range(grid.shape[2]):
         cover = trees.large.coverage(index)

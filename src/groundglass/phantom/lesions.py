@@ -20,6 +20,7 @@ Kind = Literal["ground-glass", "ground-glass with consolidation", "crazy paving"
 SIDE_LABEL: dict[Side, int] = {"right": 1, "left": 2}
 _ZONE_THIRD: dict[ZoneName, int] = {"lower": 0, "middle": 1, "upper": 2}
 _CORE_SHARE = 0.30
+_FADE_MM = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,7 @@ def make_patch(
     free = (space.labels[box] == SIDE_LABEL[request.side]) & (space.taken[box] == 0)
     threshold = _threshold(field, free, request.ml, grid)
     inside = free & (field >= threshold)
-    edge = 3.0 / radius
-    opacity = np.clip((field - threshold) / edge + 0.5, 0, 1)
-    opacity = (opacity * opacity * (3 - 2 * opacity)).astype(np.float32)
+    opacity = _opacity(field - threshold, radius, grid, rng)
     density = _ground_glass(grid, opacity, request.kind, rng)
     labels = inside.astype(np.uint8)
     if request.kind == "ground-glass with consolidation":
@@ -230,6 +229,16 @@ class LesionSpace:
         return box, part
 
 
+def _opacity(field: NDArray[np.float32], radius: float, grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
+    """How far the lung is veiled: fades out over about a centimetre with frayed edges.
+
+    The truth ends where about a third of the veil is left, which is where readers draw the outline.
+    """
+    frayed = field + 1.3 / radius * SmoothField(grid, 3.2, rng).volume()
+    opacity = np.clip(frayed * radius / _FADE_MM + 0.38, 0, 1)
+    return np.asarray(opacity * opacity * (3 - 2 * opacity), dtype=np.float32)
+
+
 def _radius_mm(ml: float) -> float:
     return float((3000 * ml / (4 * np.pi)) ** (1 / 3))
 
@@ -263,8 +272,8 @@ def _ground_glass(
     """HU of the veiled lung: denser in the middle, uneven over centimetres and millimetres."""
     level = -575.0 + 60.0 * rng.standard_normal()
     clouds = SmoothField(grid, 12.0, rng).volume()
-    grain = SmoothField(grid, 4.0, rng).volume()
-    density = level + 85 * clouds + 50 * grain + 70 * (opacity - 0.5)
+    grain = SmoothField(grid, 3.2, rng).volume()
+    density = level + 70 * clouds + 65 * grain + 60 * (opacity - 0.5)
     if kind == "crazy paving":
         septa = np.exp(-((SmoothField(grid, 5.5, rng).volume() / 0.16) ** 2))
         density = density + 190 * septa

@@ -17,7 +17,7 @@ from groundglass.phantom.tubes import TubeLayer, Tubes
 
 VESSEL_HU, AIRWAY_WALL_HU, AIRWAY_HU = 38.0, -60.0, -975.0
 HILAR_RADIUS_MM, HILAR_REACH_MM = 3.2, 26.0
-TIP_RADIUS_MM = 0.44
+TIP_RADIUS_MM = 0.40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +82,13 @@ def fill_lungs(scene: Scene, trees: Trees, patches: list[Patch], noise_hu: float
         noise_hu: noise in the middle of the chest.
         rng: source of randomness.
     """
-    texture = SmoothField(scene.grid, 5.0, rng)
+    texture = SmoothField(scene.grid, 3.6, rng)
     clouds = SmoothField(scene.grid, 22.0, rng)
     y = scene.grid.axis(1)[:, None]
     gravity = (-0.24 * y + 0.0004 * y * y).astype(np.float32)
     for index, z in enumerate(scene.grid.axis(2).tolist()):
         hu, lung = scene.hu[index], scene.lung[index].astype(np.float32) / 255
-        tissue = LUNG_HU + gravity + 9 * texture.slice(index) + 9 * clouds.slice(index)
+        tissue = LUNG_HU + gravity + 15 * texture.slice(index) + 6 * clouds.slice(index)
         tissue += 70 * np.exp(-(((z - scene.surfaces.fissure) / 1.6) ** 2))
         for patch in patches:
             _add_patch(tissue, patch, index)
@@ -117,16 +117,14 @@ def _add_patch(tissue: NDArray[np.float32], patch: Patch, index: int) -> None:
 
 
 def _draw_trees(hu: NDArray[np.float32], lung: NDArray[np.float32], trees: Trees, index: int) -> None:
-    for layer, value, only_lung in (
-        (trees.wall, AIRWAY_WALL_HU, True),
-        (trees.lumen, AIRWAY_HU, True),
-        (trees.small, VESSEL_HU, False),
-        (trees.large, VESSEL_HU + 4, False),
-    ):
+    for layer, value in ((trees.small, VESSEL_HU), (trees.large, VESSEL_HU + 4)):
         cover = layer.coverage(index)
         if cover is not None:
-            share = cover * lung if only_lung else cover * (hu < VESSEL_HU) * (hu > -940)
-            hu += (value - hu) * share
+            hu += (value - hu) * cover * ((hu < value) & (hu > -940))
+    for layer, value in ((trees.wall, AIRWAY_WALL_HU), (trees.lumen, AIRWAY_HU)):
+        cover = layer.coverage(index)
+        if cover is not None:
+            hu += (value - hu) * cover * lung
 
 
 def _blur(volume: NDArray[np.float32], grid: Grid) -> None:

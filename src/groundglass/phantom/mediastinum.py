@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from groundglass.phantom.canvas import Canvas, ellipse
 from groundglass.phantom.shapes import Keyed, ribbon, smooth_closed
@@ -18,14 +19,14 @@ _RIGHT_BORDER = Keyed(
         (275, 20, 22, 26, 34, 48, 70),
         (258, 20, 20, 24, 28, 34, 52),
         (240, 20, 17, 21, 25, 28, 34),
-        (222, 20, 13, 20, 26, 22, 14),
-        (205, 19, 9, 20, 26, 17, 3),
-        (188, 18, 8, 24, 28, 15, 2),
-        (168, 18, 9, 31, 32, 15, 2),
-        (140, 18, 8, 26, 38, 27, 7),
-        (110, 18, 7, 20, 36, 34, 16),
-        (85, 18, 8, 17, 33, 40, 40),
-        (50, 18, 12, 17, 32, 52, 82),
+        (222, 20, 13, 20, 26, 20, 12),
+        (205, 19, 9, 20, 25, 13, 2.5),
+        (188, 18, 8, 24, 25, 9, 1.5),
+        (168, 18, 9, 31, 27, 9, 1.5),
+        (140, 18, 8, 26, 36, 20, 4),
+        (110, 18, 9, 25, 34, 26, 14),
+        (85, 18, 12, 27, 33, 36, 22),
+        (50, 18, 14, 28, 34, 42, 26),
     ]
 )
 _LEFT_BORDER = Keyed(
@@ -33,26 +34,26 @@ _LEFT_BORDER = Keyed(
         (275, 20, 22, 26, 32, 46, 66),
         (258, 20, 22, 24, 26, 32, 50),
         (240, 20, 22, 24, 24, 26, 32),
-        (222, 20, 23, 26, 26, 17, 10),
-        (205, 22, 30, 32, 25, 11, 1),
-        (188, 26, 29, 27, 24, 9, 0),
-        (168, 27, 29, 33, 36, 18, 1),
-        (140, 27, 27, 36, 49, 42, 10),
-        (110, 26, 24, 36, 58, 60, 28),
-        (85, 25, 21, 30, 56, 66, 58),
-        (50, 24, 20, 26, 52, 74, 84),
+        (222, 20, 23, 26, 25, 15, 8),
+        (205, 22, 30, 32, 23, 8, 0.5),
+        (188, 26, 29, 27, 20, 6, 0),
+        (168, 27, 29, 33, 32, 12, 0.5),
+        (140, 27, 27, 36, 47, 34, 6),
+        (110, 26, 24, 36, 57, 56, 24),
+        (85, 25, 21, 30, 56, 60, 30),
+        (50, 24, 20, 26, 50, 58, 36),
     ]
 )
 # z, middle x, y, half axes, turn: the heart with its sac
 _HEART = Keyed(
     [
-        (62, -24, 44, 44, 22, 14),
-        (75, -23, 40, 54, 33, 18),
-        (92, -20, 36, 59, 41, 24),
-        (112, -17, 33, 58, 45, 28),
-        (132, -12, 30, 53, 46, 30),
-        (148, -6, 28, 46, 41, 25),
-        (160, -2, 27, 38, 34, 15),
+        (62, -24, 48, 44, 24, 14),
+        (75, -23, 45, 54, 35, 18),
+        (92, -20, 42, 59, 43, 24),
+        (112, -17, 39, 58, 46, 28),
+        (132, -12, 35, 53, 46, 30),
+        (148, -6, 32, 46, 42, 25),
+        (160, -2, 30, 38, 36, 15),
         (170, 0, 26, 30, 26, 0),
     ]
 )
@@ -94,11 +95,9 @@ def mediastinum_outline(z: float) -> NDArray[np.float64]:
     """Outline (n, 2) of the mediastinum with the fat around its organs."""
     back, front = float(SPINE_Y(z)[0]), float(CAVITY(z)[1]) + 6
     stations = np.linspace(back, front, 6)
-    y = np.linspace(back, front, 22)
-    right = np.interp(y, stations, _RIGHT_BORDER(z))
-    left = np.interp(y, stations, _LEFT_BORDER(z))
-    soften = np.array([0.25, 0.5, 0.25])
-    right[1:-1], left[1:-1] = np.convolve(right, soften, "valid"), np.convolve(left, soften, "valid")
+    y = np.linspace(back, front, 40)
+    right = PchipInterpolator(stations, _RIGHT_BORDER(z))(y)
+    left = PchipInterpolator(stations, _LEFT_BORDER(z))(y)
     return np.concatenate([np.stack([right, y], axis=1), np.stack([-left, y], axis=1)[::-1]])
 
 
@@ -131,9 +130,10 @@ def _paint_heart(canvas: Canvas, build: Build) -> None:
         return
     x, y, wide, deep, turn = _HEART(z)
     wide, deep = wide * build.heart, deep * build.heart
-    canvas.ellipse((x, y), (wide + 3.5, deep + 3.5), FAT, -turn)
-    canvas.ellipse((x, y), (wide + 2.6, deep + 2.6), 10, -turn)
-    canvas.ellipse((x, y), (wide + 1.4, deep + 1.4), FAT + 15, -turn)
+    # The sac lies close to the muscle at the back and on the left; fat parts them in front and on the right.
+    canvas.ellipse((x + 2.5, y + 2.5), (wide + 2.5, deep + 2.5), FAT, -turn)
+    canvas.ellipse((x + 1.2, y + 1.2), (wide + 1.6, deep + 1.6), 15, -turn)
+    canvas.ellipse((x + 1.0, y + 1.0), (wide + 0.6, deep + 0.6), FAT + 15, -turn)
     canvas.ellipse((x, y), (wide, deep), MUSCLE - 3, -turn)
     if 78 < z < 158:
         size = np.sqrt(max(0.0, 1 - ((z - 118) / 42) ** 2))

@@ -24,11 +24,11 @@ from groundglass.phantom.mediastinum import lung_side_boundary, paint_mediastinu
 from groundglass.phantom.thorax import Build, LungSurfaces, cavity_outline
 from groundglass.phantom.trees import TRACHEA, main_bronchi
 from groundglass.phantom.tubes import TubeLayer
-from groundglass.phantom.wall import AIR, paint_body, paint_table
+from groundglass.phantom.wall import AIR, paint_beside_spine, paint_body, paint_table
 
 LUNG_HU = -865.0
 DIAPHRAGM_MM = 3.0
-_HOLE_MM2 = 220.0
+_HOLE_MM2, _SPECK_MM2 = 220.0, 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,16 +60,22 @@ class Scene:
 
 
 def _without_holes(lung: NDArray[np.bool_], grid: Grid) -> NDArray[np.uint8]:
-    """The mask with the small holes of each slice (vessels, airways inside the lung) filled, as readers draw it."""
+    """The mask as readers draw it: the small holes of each slice (vessels, airways) filled, specks left out."""
     filled = lung.astype(np.uint8)
-    limit = _HOLE_MM2 / (grid.spacing[0] * grid.spacing[1])
+    pixel = grid.spacing[0] * grid.spacing[1]
     for mask in filled:
         if mask.any():
-            _, parts, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
-            small = stats[:, cv2.CC_STAT_AREA] <= limit
-            small[0] = False
-            mask[small[parts]] = 1
+            mask[_small_parts(1 - mask, _HOLE_MM2 / pixel)] = 1
+            mask[_small_parts(mask, _SPECK_MM2 / pixel)] = 0
     return filled
+
+
+def _small_parts(mask: NDArray[np.uint8], pixels: float) -> NDArray[np.bool_]:
+    """The connected parts of at most so many pixels."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] <= pixels
+    small[0] = False
+    return np.asarray(small[parts], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +122,6 @@ def _paint_slice(canvas: Canvas, build: Build, surfaces: LungSurfaces, layers: _
         paint_body(canvas, build)
         paint_shoulders(canvas)
         paint_sternum(canvas)
-        for layer, hu in layers.bones:
-            cover = layer.coverage(index)
-            if cover is not None:
-                canvas.blend(cover, hu)
     _paint_lungs(canvas, build, surfaces)
     paint_mediastinum(canvas, build)
     thickness = canvas.grid.spacing[2]
@@ -127,6 +129,13 @@ def _paint_slice(canvas: Canvas, build: Build, surfaces: LungSurfaces, layers: _
     if layers is not None:
         deeper = np.clip((surfaces.diaphragm - DIAPHRAGM_MM - canvas.z) / thickness + 0.5, 0, 1)
         paint_abdomen(canvas, build, deeper.astype(np.float32))
+    paint_beside_spine(canvas, build)
+    if layers is not None:
+        for layer, hu in layers.bones:
+            cover = layer.coverage(index)
+            if cover is not None:
+                canvas.blend(cover, hu)
+                canvas.lung *= 1 - cover
     paint_spine(canvas)
     canvas.lung *= 1 - below
     _paint_windpipe(canvas)

@@ -98,7 +98,7 @@ def curved(branches: Branches, rng: np.random.Generator, pieces: int = 5) -> Tub
     bend = rng.normal(size=span.shape)
     along = span / np.maximum(length, 1e-9)[:, None]
     bend -= np.sum(bend * along, axis=1, keepdims=True) * along
-    bend *= (0.05 * length)[:, None]
+    bend *= (0.035 * length)[:, None]
     share = np.linspace(0, 1, pieces + 1)[None, :, None]
     path = branches.start[:, None] + span[:, None] * share + bend[:, None] * (4 * share * (1 - share))
     taper = np.linspace(1.06, 0.9, pieces)

@@ -37,7 +37,6 @@ def paint_body(canvas: Canvas, build: Build) -> None:
         canvas.fill(offset(wall, 10.5), FAT + 35, strength=0.75)
         canvas.fill(offset(wall, 9.0), MUSCLE - 6)
         canvas.fill(offset(wall, 1.6), FAT + 60, strength=0.8)
-    _paint_back_muscles(canvas)
 
 
 def _arc(outline: NDArray[np.float64], first: float, last: float) -> NDArray[np.float64]:
@@ -98,3 +97,20 @@ def _paint_back_muscles(canvas: Canvas) -> None:
         canvas.fill(offset(outline if side > 0 else outline[::-1], 1.6), FAT + 30)
         canvas.fill(outline, MUSCLE + 3)
         canvas.fill(ribbon(np.array([(side * 22.0, y + 7), (side * 24, y - 14)]), 1.2), FAT + 40)
+
+
+def paint_beside_spine(canvas: Canvas, build: Build) -> None:
+    """Muscle between the vertebra and the necks of the ribs, which the lungs curve around; no lung lies behind it."""
+    z = canvas.z
+    if z > 285:
+        return
+    y = float(SPINE_Y(z)[0])
+    back = float(cavity_outline(z, build)[:, 1].min())
+    reach = float(np.interp(z, [0, 120, 230, 270], [52, 56, 50, 40]))
+    side = [(19, y + 1), (23, y - 9), (31, y - 18), (42, y - 26), (reach, back + 3), (reach + 5, back - 6)]
+    outline = np.array([(0.0, y), *side, (0.0, back - 8)])
+    for mirror in (1.0, -1.0):
+        points = outline * np.array([mirror, 1.0])
+        canvas.fill(points, FAT + 40)
+        canvas.fill(points - np.array([mirror * 1.5, 1.6]), MUSCLE)
+    _paint_back_muscles(canvas)

@@ -106,6 +106,16 @@ def test_organs_without_air_are_no_lung() -> None:
     assert not segment_lungs(organs, volume).labels.any()
 
 
+def test_a_blanket_at_the_side_is_no_lung() -> None:
+    volume, truth = Chest().build()
+    blanket = np.zeros(truth.shape, bool)
+    blanket[-14:, :18, 40:60] = True
+    volume.values[blanket] = -850.0
+    found = segment_lungs(probability_of((truth > 0) | blanket), volume).labels
+    assert not found[blanket].any()
+    assert min(agreement(found, truth)) > 0.99
+
+
 def test_a_separate_solid_piece_in_a_slice_with_lung_is_dropped() -> None:
     volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
     probability = probability_of(truth)

@@ -24,6 +24,8 @@ AERATED_HU = (-960.0, -300.0)
 SMALL_PIECE_CM2 = 12.0
 LEAST_AERATED_SHARE = 0.15
 """Share of a slice's lung that must hold air for its solid parts to count as consolidated lung."""
+FRAME_SHARE = 0.3
+"""A piece at the side of the field of view must have this share of the largest piece."""
 THIN_MM = 3.0
 MISSED_MM = 20.0
 """How far lung is grown into tissue of lung density that the network missed."""
@@ -54,11 +56,20 @@ def lung_pieces(
     for label in np.flatnonzero(keep):
         inside = labels == label
         keep[label] = _is_lung(coarse[inside], hu[inside] if hu is not None else None)
+    keep[_at_the_frame(labels) & (sizes < FRAME_SHARE * (sizes * keep).max())] = False
     mask = np.asarray(keep[labels], dtype=np.uint8)
     if hu is not None:
         mask = _with_missed_air(_without_organs(mask, hu, grid), hu, tubes, grid)
     enough = np.count_nonzero(mask) >= _smallest(grid, len(mask), MINIMUM_LUNGS_ML, MINIMUM_LUNGS_CM2)
     return mask if enough else np.zeros_like(mask)
+
+
+def _at_the_frame(labels: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which components touch the side of the field of view: blankets and cushions do, lungs only if it is too small."""
+    touching = np.zeros(int(labels.max()) + 1, dtype=bool)
+    for face in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        touching[np.unique(face)] = True
+    return touching
 
 
 def _is_lung(probability: NDArray[np.uint8], hu: NDArray[np.float32] | None) -> bool:

@@ -32,7 +32,7 @@ def test_views_of_any_size_are_network_squares(rows: int, columns: int, kind: st
     image = np.random.default_rng(0).integers(0, 256, (rows, columns))
     array = image.astype(np.int16) * 8 - 1024 if kind == "hu" else image.astype(np.uint8)
     shown = views(array, kind, RECIPE)  # type: ignore[arg-type]
-    assert shown.shape == (RECIPE.view_count(kind), 64, 64)  # type: ignore[arg-type]
+    assert shown.shape == (len(RECIPE.mirrored(kind)), 64, 64)  # type: ignore[arg-type]
     assert shown.dtype == np.uint8
 
 
@@ -44,7 +44,11 @@ def test_views_are_windowed_then_equalised() -> None:
 
 def test_first_view_of_a_picture_is_the_picture_itself() -> None:
     picture = np.random.default_rng(1).integers(0, 256, (64, 64)).astype(np.uint8)
-    np.testing.assert_array_equal(views(picture, "picture", Preprocessing(size=64, picture_clips=(0.0,)))[0], picture)
+    shown = views(picture, "picture", RECIPE)
+    np.testing.assert_array_equal(shown[0], picture)
+    np.testing.assert_array_equal(shown[1], picture[:, ::-1])
+    assert RECIPE.mirrored("picture") == (False, True)
+    assert RECIPE.mirrored("hu") == (False,)
 
 
 def test_values_that_are_not_finite_count_as_air_or_dense() -> None:

@@ -40,9 +40,14 @@ def test_no_slices(segmenter: SliceSegmenter) -> None:
     assert segmenter.probabilities([], kind="hu").shape[0] == 0
 
 
-def test_a_picture_is_the_mean_of_its_views(segmenter: SliceSegmenter) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (80, 80)).astype(np.uint8)
-    assert segmenter.probabilities([picture] * 3, kind="picture").shape[0] == 3
+def test_a_mirrored_picture_has_the_mirrored_answer(segmenter: SliceSegmenter) -> None:
+    rng = np.random.default_rng(0)
+    grey = np.clip((_chest(segmenter.size) + 1250) / 6 + rng.normal(0, 5, (segmenter.size,) * 2), 0, 255).astype(
+        np.uint8
+    )
+    first, second = segmenter.probabilities([grey, np.ascontiguousarray(grey[:, ::-1])], kind="picture")
+    assert abs(first.astype(int) - second[:, :, ::-1]).max() <= 1
+    assert first[0].max() > 200
 
 
 def test_order_is_kept(segmenter: SliceSegmenter) -> None:

@@ -28,18 +28,23 @@ class Preprocessing:
         hu_windows: One view of an HU slice each: the HU shown black and the HU shown white.
         hu_clip: Clip limit of the contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of HU views.
         picture_clips: One view of a grey picture each: its clip limit; 0 leaves the picture as it is.
+        picture_mirrored: Each view of a grey picture is shown a second time, left and right exchanged.
         tiles: Tiles of the equalisation along each side.
     """
 
     size: int = 256
     hu_windows: tuple[tuple[float, float], ...] = ((-1250.0, 250.0),)
     hu_clip: float = 7.0
-    picture_clips: tuple[float, ...] = (0.0, 7.0)
+    picture_clips: tuple[float, ...] = (0.0,)
+    picture_mirrored: bool = True
     tiles: int = 8
 
-    def view_count(self, kind: Kind) -> int:
-        """Number of views of one slice of that kind."""
-        return len(self.hu_windows if kind == "hu" else self.picture_clips)
+    def mirrored(self, kind: Kind) -> tuple[bool, ...]:
+        """For each view of one slice of that kind, in order: is it mirrored?"""
+        if kind == "hu":
+            return (False,) * len(self.hu_windows)
+        plain = (False,) * len(self.picture_clips)
+        return plain + (True,) * len(plain) if self.picture_mirrored else plain
 
 
 def window_to_uint8(hu: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8]:
@@ -94,6 +99,6 @@ def views(image: NDArray[np.generic], kind: Kind, preprocessing: Preprocessing) 
         grey = np.asarray(resize(image, size, size), dtype=np.uint8)
         clips = list(preprocessing.picture_clips)
         shown = [grey] * len(clips)
-    return np.stack(
-        [equalise(grey, clip, tiles) if clip > 0 else grey for grey, clip in zip(shown, clips, strict=True)]
-    )
+    pairs = zip(shown, clips, strict=True)
+    plain = np.stack([equalise(grey, clip, tiles) if clip > 0 else grey for grey, clip in pairs])
+    return np.concatenate([plain, plain[:, :, ::-1]]) if any(preprocessing.mirrored(kind)) else plain

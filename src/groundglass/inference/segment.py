@@ -57,14 +57,14 @@ class SliceSegmenter:
         """
         recipe = self.card.preprocessing
         shown = (view for image in slices for view in views(image, kind, recipe))
-        count = recipe.view_count(kind)
-        total, seen = None, 0
+        mirrored = recipe.mirrored(kind)
+        total, seen = np.zeros((len(self.card.channels), self.size, self.size), np.float32), 0
         for probabilities in self._engine.infer(shown):
-            total = probabilities if total is None else total + probabilities
+            total += probabilities[:, :, ::-1] if mirrored[seen] else probabilities
             seen += 1
-            if seen == count:
-                yield np.asarray(np.rint(total * (FULL / count)), dtype=np.uint8)
-                total, seen = None, 0
+            if seen == len(mirrored):
+                yield np.asarray(np.rint(total * (FULL / seen)), dtype=np.uint8)
+                total[:], seen = 0.0, 0
 
     def probabilities(
         self,

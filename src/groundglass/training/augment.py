@@ -27,6 +27,7 @@ class AugmentConfig:
         equalise_chance: Chance that a grey picture is equalised (again).
         plain_chance: Chance that an HU slice is only windowed, as in an exported picture.
         noise: Largest standard deviation of added noise, grey levels.
+        hu_noise: Largest standard deviation of noise added before an HU slice is windowed.
     """
 
     rotation: float = 20.0
@@ -36,7 +37,8 @@ class AugmentConfig:
     crop_chance: float = 0.2
     equalise_chance: float = 0.5
     plain_chance: float = 0.2
-    noise: float = 10.0
+    noise: float = 20.0
+    hu_noise: float = 80.0
 
 
 def _bounds(mask: NDArray[np.uint8] | None, shape: tuple[int, int], rng: np.random.Generator) -> tuple[float, ...]:
@@ -98,6 +100,11 @@ def warp_masks(masks: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[n
 
 def hu_to_grey(hu: NDArray[np.float32], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Windows and equalises a slice in Hounsfield units the way scans are shown, with random settings."""
+    if rng.random() < 0.3:
+        grain = rng.standard_normal(hu.shape, dtype=np.float32)
+        if rng.random() < 0.5:
+            grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.8)) * np.float32(2.0)
+        hu = hu + grain * np.float32(config.hu_noise * rng.random() ** 2)
     low = rng.uniform(-1250.0, -1000.0)
     high = rng.choice([rng.uniform(150.0, 500.0), rng.uniform(200.0, 1600.0)])
     if rng.random() < config.plain_chance:
@@ -131,7 +138,7 @@ def disturb(grey: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Gener
     table = np.asarray(np.clip(np.rint(levels * 255), 0, 255), dtype=np.uint8)
     grey = table[grey]
     if rng.random() < 0.35:
-        noise = rng.standard_normal(grey.shape, dtype=np.float32) * rng.uniform(1.0, config.noise)
+        noise = rng.standard_normal(grey.shape, dtype=np.float32) * (1.0 + (config.noise - 1.0) * rng.random() ** 2)
         grey = np.asarray(np.clip(grey + noise, 0, 255), dtype=np.uint8)
     if rng.random() < 0.15:
         _, code = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 95))])

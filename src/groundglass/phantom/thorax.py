@@ -155,7 +155,7 @@ class LungSurfaces:
         left = _dome(-across - 70, along - 2, build.left_dome)
         side = np.clip(across / 30 + 0.5, 0, 1)
         diaphragm = right * side + left * (1 - side) + ripple
-        top = np.maximum(_cap(across - 55, along + 14, 272.0), _cap(-across - 53, along + 16, 276.0))
+        top = np.maximum(_cap(across - 52, along + 27, 273.0), _cap(-across - 50, along + 29, 277.0))
         slope = np.where(across > 0, 0.95, 1.05)
         bend = 10 * np.sin(along / 40 + build.ripple[2]) + 0.0014 * (np.abs(across) - 70) ** 2
         fissure = 128 - slope * (along + 2) + bend
@@ -170,7 +170,7 @@ def _dome(across: NDArray[np.float64], along: NDArray[np.float64], top: float) -
 
 
 def _cap(across: NDArray[np.float64], along: NDArray[np.float64], top: float) -> NDArray[np.float64]:
-    """Height of one lung top: a rounded dome that reaches down 75 mm and leaves everything outside it free."""
-    depth = np.where(along > 0, 86.0, 68.0)
-    inside = 1 - np.abs(across / 68) ** 2.2 - np.abs(along / depth) ** 2.2
-    return np.asarray(top - 75 + 75 * np.sqrt(np.maximum(inside, 0)))
+    """Height of one lung top: rounded to the sides and the back, sloping down to the front under the first rib."""
+    inside = 1 - np.abs(across / 70) ** 2.2 - (np.maximum(-along, 0) / 64) ** 2.2
+    slope = 0.46 * (np.sqrt(np.maximum(along, 0) ** 2 + 100) - 10)
+    return np.asarray(top - 75 + 75 * np.sqrt(np.maximum(inside, 0)) - slope)

@@ -22,6 +22,8 @@ from groundglass.training.lesions import paste_lesions
 from groundglass.training.sources import CHANNELS, CONSOLIDATION, INFECTION, LUNG, Sample
 
 BLANK = "blank"
+SMALL_LUNGS = 0.05
+"""Share of a slice below which its lungs are called small."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class DataConfig:
         }
     )
     lesion_chance: float = 0.5
-    clutter_chance: float = 0.35
+    clutter_chance: float = 0.25
     changes: augment.AugmentConfig = field(default_factory=augment.AugmentConfig)
 
 
@@ -62,9 +64,16 @@ def load_sources(config: DataConfig) -> dict[str, list[Sample]]:
         "covid20": list(sources.covid20(config.root, config.folds)),
         "medseg": list(sources.medseg(config.root, held_out=False, size=config.size)),
         "lung2d": list(sources.lung2d(config.root, held_out=False)),
-        "normal": list(sources.normal_volume(config.root, classical_lungs)),
+        "normal": _more_ends(list(sources.normal_volume(config.root, classical_lungs))),
         "negatives": list(sources.negatives(config.root)),
     }
+
+
+def _more_ends(samples: list[Sample]) -> list[Sample]:
+    """Counts slices through the apex seven times, through the lowest base three times: they are few and hard."""
+    small = [sample for sample in samples if 0 < sample.masks[LUNG].mean() < SMALL_LUNGS]
+    apex = [sample for sample in small if not sample.belly]
+    return samples + 2 * small + 4 * apex
 
 
 def blank(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -84,10 +84,16 @@ class Channels:
 
 
 def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> Channels:
-    """Run the network over the axial slices of a scan.
+    """Lung, infection and consolidation of a scan; see `scan_channels`."""
+    ras = scan_channels(volume, segmenter, progress=progress)
+    return Channels(ras["lung"], ras["infection"], ras["consolidation"])
 
-    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), and the probabilities are smoothed
-    from slice to slice (see `smooth_across`).
+
+def scan_channels(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> dict[str, NDArray[np.uint8]]:
+    """Run a network over the axial slices of a scan.
+
+    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), and the probabilities are
+    smoothed from slice to slice (see `smooth_across`).
 
     Args:
         volume: the scan.
@@ -95,7 +101,8 @@ def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress:
         progress: called with (slices done, slices to do).
 
     Returns:
-        Probabilities on the scan's grid in RAS+ order, one axial slice contiguous in memory.
+        Channel -> probabilities, 0..255 for 0..1, on the scan's grid in RAS+ order, one axial slice contiguous in
+        memory.
     """
     columns, rows, count = volume.geometry.shape
     spacing = volume.geometry.spacing
@@ -111,8 +118,7 @@ def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress:
         fill_between(stack, seen)
         smooth_across(stack, spacing[2])
     # [z, row, column] in display order -> (x, y, z) in RAS+: rows run to posterior, columns to the left.
-    ras = {name: stack.transpose(2, 1, 0)[::-1, ::-1] for name, stack in planes.items()}
-    return Channels(ras["lung"], ras["infection"], ras["consolidation"])
+    return {name: stack.transpose(2, 1, 0)[::-1, ::-1] for name, stack in planes.items()}
 
 
 def _axial_slices(volume: CTVolume, field: SquareField, seen: list[int]) -> Iterator[NDArray[np.generic]]:

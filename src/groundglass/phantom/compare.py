@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import Record
+from groundglass.evaluation.metrics import dice
 from groundglass.phantom.chest import Phantom
 from groundglass.volume import LabelMap, require_same_grid
 
@@ -98,12 +99,6 @@ def compare_with_truth(phantom: Phantom, lungs: LabelMap, infection: LabelMap) -
         false_infection_ml=float(np.count_nonzero(found & ~truth) * voxel_ml),
         lesions=_lesions(phantom, found),
     )
-
-
-def dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
-    """Dice coefficient of two masks; 1 if both are empty."""
-    both = int(np.count_nonzero(truth)) + int(np.count_nonzero(found))
-    return 1.0 if both == 0 else float(2 * np.count_nonzero(truth & found) / both)
 
 
 def _total(truth: LabelMap, result: LabelMap, labels: tuple[int, ...]) -> Pair:

@@ -139,6 +139,32 @@ def test_aerated_lung_that_the_network_missed_is_added() -> None:
     assert min(agreement(segment_lungs(probability, as_grey(volume)).labels, truth)) < 0.995
 
 
+@pytest.mark.parametrize("height", [2.0, 5.0])
+def test_ends_of_the_lungs_that_the_network_missed_are_added(height: float) -> None:
+    volume, truth = Chest(spacing=(2.0, 2.0, height)).build()
+    probability = probability_of(truth)
+    inside = np.flatnonzero(truth.any(axis=(0, 1)))
+    missed = np.zeros_like(truth)
+    for ends in (inside[: int(14 / height)], inside[-int(14 / height) :]):
+        missed[:, :, ends] = truth[:, :, ends]
+    probability[missed > 0] = 0
+    found, grey = segment_lungs(probability, volume).labels, segment_lungs(probability, as_grey(volume)).labels
+    assert np.count_nonzero(found[missed > 0]) > 0.75 * np.count_nonzero(missed)
+    assert np.count_nonzero(grey[missed > 0]) < 0.1 * np.count_nonzero(missed)
+    assert min(agreement(found, truth)) > 0.99
+
+
+def test_growth_does_not_leave_the_body_through_a_thin_wall() -> None:
+    volume, truth = Chest(spacing=(2.0, 2.0, 2.0)).build()
+    lateral = int(np.argwhere(truth == 1)[:, 0].max())
+    outside = np.zeros(truth.shape, dtype=bool)
+    outside[lateral + 4 :] = True
+    volume.values[outside] = -850.0
+    volume.values[lateral - 4 : lateral + 4, 67:74] = -850.0
+    found = segment_lungs(probability_of(truth), volume).labels
+    assert np.count_nonzero(found[outside]) < 50
+
+
 def test_consolidation_at_the_wall_stays_inside() -> None:
     volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
     lesion = np.zeros(truth.shape, bool)

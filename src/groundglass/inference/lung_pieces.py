@@ -30,6 +30,12 @@ THIN_MM = 3.0
 MISSED_MM = 20.0
 """How far lung is grown into tissue of lung density that the network missed."""
 MISSED_HU = (-950.0, -600.0)
+MISSED_MM2 = 25.0
+"""Least area of missed lung in a slice."""
+TISSUE_HU = -200.0
+WIDER_MM = 3.0
+"""How much wider than in the neighbouring slice missed lung may be."""
+CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def lung_pieces(
@@ -100,19 +106,65 @@ def _without_organs(mask: Stack, hu: NDArray[np.float32], grid: WorkingGrid) -> 
 
 
 def _with_missed_air(mask: Stack, hu: NDArray[np.float32], tubes: Stack, grid: WorkingGrid) -> Stack:
-    """Grow each slice into adjoining aerated lung that the network missed, such as the thin rim over the diaphragm."""
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    steps = round(MISSED_MM / min(grid.spacing[:2]))
-    for z in np.flatnonzero(mask.max(axis=(1, 2))):
-        smooth = cv2.GaussianBlur(hu[z], (3, 3), 0.7)
-        lung_like = np.asarray((smooth > MISSED_HU[0]) & (smooth < MISSED_HU[1]), dtype=np.uint8) & (1 - tubes[z])
-        allowed, size = lung_like | mask[z], -1
-        for _ in range(steps):
-            mask[z] = cv2.dilate(mask[z], cross) & allowed
-            before, size = size, int(np.count_nonzero(mask[z]))
-            if size == before:
-                break
+    """Grow into adjoining aerated lung that the network missed: the thin rim over the diaphragm, the apex, the base.
+
+    Each slice is grown in its plane; then the slices above and below are entered where lung lies on lung, for as far
+    as `MISSED_MM` beyond what the network saw.
+    """
+    seen = np.flatnonzero(mask.max(axis=(1, 2)))
+    if not len(seen):
+        return mask
+    reach = int(MISSED_MM / grid.spacing[2])
+    bottom, top = max(int(seen[0]) - reach, 0), min(int(seen[-1]) + reach, len(mask) - 1)
+    aerated = np.zeros_like(mask)
+    for z in range(bottom, top + 1):
+        aerated[z] = _aerated(hu[z]) & (1 - tubes[z])
+    for z in range(int(seen[0]), int(seen[-1]) + 1):
+        _grow_in_plane(mask[z], aerated[z], grid)
+    for above in range(int(seen[0]) + 1, top + 1):
+        _enter(mask, aerated, above, above - 1, grid)
+    for below in range(int(seen[-1]) - 1, bottom - 1, -1):
+        _enter(mask, aerated, below, below + 1, grid)
     return mask
+
+
+def _aerated(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Pixels of a slice inside the body with the density of aerated lung."""
+    smooth = cv2.GaussianBlur(hu, (3, 3), 0.7)
+    return np.asarray((smooth > MISSED_HU[0]) & (smooth < MISSED_HU[1]), dtype=np.uint8) & _body(hu)
+
+
+def _grow_in_plane(mask: NDArray[np.uint8], aerated: NDArray[np.uint8], grid: WorkingGrid) -> None:
+    """Grow the mask of a slice, in place, by up to `MISSED_MM` into aerated lung."""
+    allowed, size = aerated | mask, -1
+    for _ in range(round(MISSED_MM / min(grid.spacing[:2]))):
+        mask[...] = cv2.dilate(mask, CROSS) & allowed
+        before, size = size, int(np.count_nonzero(mask))
+        if size == before:
+            break
+
+
+def _enter(mask: Stack, aerated: Stack, z: int, neighbour: int, grid: WorkingGrid) -> None:
+    """Carry the lung of the neighbouring slice into slice `z`, in place, where broad aerated lung is missing there."""
+    # The rim of gas in the bowel has the density of lung too, but is only a pixel or two wide.
+    broad = cv2.morphologyEx(aerated[z], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    missing = mask[neighbour] & broad & (1 - mask[z])
+    if np.count_nonzero(missing) * grid.pixel_mm2 >= MISSED_MM2:
+        size = 2 * round(WIDER_MM / min(grid.spacing[:2])) + 1
+        near = cv2.dilate(mask[neighbour], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        mask[z] |= near & broad
+
+
+def _body(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Convex hull of the largest piece of soft tissue of a slice: blankets that touch the skin lie outside."""
+    tissue = np.asarray(hu > TISSUE_HU, dtype=np.uint8)
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(tissue, connectivity=4)
+    hull = np.zeros_like(tissue)
+    if len(boxes) > 1:
+        largest = 1 + int(np.argmax(boxes[1:, cv2.CC_STAT_AREA]))
+        outline = cv2.convexHull(cv2.findNonZero(np.asarray(labels == largest, dtype=np.uint8)))
+        cv2.fillConvexPoly(hull, outline, (1,))
+    return hull
 
 
 def _smallest(grid: WorkingGrid, slices: int, least_ml: float, least_cm2: float) -> float:

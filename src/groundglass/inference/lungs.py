@@ -16,7 +16,7 @@ from groundglass.volume import LUNG_NAMES, CTVolume, LabelMap
 
 __all__ = ["segment_lungs", "segment_lungs_2d"]
 
-MARGIN = 4
+MARGIN = 8
 """Pixels around the lungs' box that the working copy keeps."""
 
 

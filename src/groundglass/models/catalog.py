@@ -33,6 +33,33 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class InvolvementBand:
+    """Constants of the interval of the involvement, fitted on patients that the network had not seen.
+
+    Attributes:
+        coverage: Share of new scans whose true involvement the interval is meant to hold.
+        low_threshold: Infection probability at which the involvement is taken as high.
+        high_threshold: Infection probability at which it is taken as low.
+        offset_percent: Added to an involvement before its logarithm is taken, percent.
+        floor: Least spread of the logarithm.
+        factor: Width of the interval in units of the spread.
+        patients: Patients that the factor rests on.
+        measured_coverage: Share of these whose truth the interval held, each left out of its own fit.
+        protocol: Data and networks of the fit.
+    """
+
+    coverage: float
+    low_threshold: float
+    high_threshold: float
+    offset_percent: float
+    floor: float
+    factor: float
+    patients: int
+    measured_coverage: float
+    protocol: str
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a network is, what it learned from, how good it is and where it ends.
 
@@ -51,6 +78,8 @@ class ModelCard:
         licence: Terms of use.
         metrics: Measured on the exported network.
         limits: What it cannot do, in plain words.
+        learned_from: Names of the labelled volumes that it learned from; `evaluate` leaves their patients out.
+        involvement_interval: How sure its involvement is; None where that was not measured.
         folder: Where the card lies.
     """
 
@@ -68,6 +97,8 @@ class ModelCard:
     licence: str
     metrics: tuple[Metric, ...]
     limits: tuple[str, ...]
+    learned_from: tuple[str, ...] = ()
+    involvement_interval: InvolvementBand | None = None
     folder: Path = WEIGHTS
 
     @property
@@ -111,6 +142,8 @@ def _from_record(record: dict[str, Any], folder: Path) -> ModelCard:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     fields["preprocessing"] = Preprocessing(**recipe)
     fields["metrics"] = tuple(Metric(**metric) for metric in record["metrics"])
+    if record.get("involvement_interval") is not None:
+        fields["involvement_interval"] = InvolvementBand(**record["involvement_interval"])
     return ModelCard(**fields, folder=folder)
 
 
@@ -140,3 +173,31 @@ def load_card(name: str = SEGMENTATION, folder: Path = WEIGHTS) -> ModelCard:
         raise WeightsCorruptError(
             f"the model card {path} cannot be understood ({error}); reinstall groundglass"
         ) from error
+
+
+def card_at(place: str | Path) -> ModelCard:
+    """The card of a model by its name, its ONNX file, its card, or the folder that they lie in (a finished run).
+
+    Args:
+        place: A name from `available`, or a path.
+
+    Raises:
+        UnknownModelError: Nothing of that kind there, or several models in the folder.
+        WeightsCorruptError: The card cannot be understood.
+    """
+    path = Path(place)
+    if str(place) in available():
+        return load_card(str(place))
+    if path.is_file() and path.suffix in (".onnx", ".json") and path.with_suffix(".json").is_file():
+        return load_card(path.stem, path.parent)
+    folders = [folder for folder in (path, path / "model", path / "export") if folder.is_dir()]
+    cards = [
+        card for folder in folders for card in sorted(folder.glob("*.json")) if card.with_suffix(".onnx").is_file()
+    ]
+    if len(cards) == 1:
+        return load_card(cards[0].stem, cards[0].parent)
+    found = f"{len(cards)} models ({', '.join(card.stem for card in cards)})" if cards else "no model"
+    raise UnknownModelError(
+        f"{found} at {place}; expected the name of a shipped model ({', '.join(available())}), an .onnx file with its "
+        "card (.json) beside it, or the folder of a finished run"
+    )

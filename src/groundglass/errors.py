@@ -12,9 +12,15 @@ GroundglassError                     exit 1, HTTP 500
 │   ├── InvalidGeometryError                            zero spacing, singular affine
 │   ├── NotCTError                                      another modality, colour capture
 │   ├── SeriesError                                     slices missing, doubled, mixed, uneven
-│   └── SeveralSeriesError                              a choice between series is needed
+│   ├── SeveralSeriesError                              a choice between series is needed
+│   └── DatasetError                                    training data that cannot be used
+│       └── LeakageError                                a patient or picture on both sides of a split
 ├── GeometryMismatchError (ValueError)                  two volumes on different grids
 ├── OptionError (ValueError)         exit 2, HTTP 400   contradictory or impossible options
+│   └── PresetError                                     a preset that does not exist or cannot be understood
+├── TrainingError                                       a training run that failed
+│   └── DivergedError                                   its loss is not a number any more
+├── MissingExtraError (ImportError)                     a part of the package that was not installed
 ├── ModelError                                          the network cannot be used
 │   ├── UnknownModelError (LookupError)  exit 2
 │   ├── WeightsMissingError
@@ -95,6 +101,14 @@ class SeveralSeriesError(InputError):
     """More than one series could be meant; the message lists them."""
 
 
+class DatasetError(InputError):
+    """A folder of training data that cannot be used."""
+
+
+class LeakageError(DatasetError):
+    """The same patient, or the same picture, on both sides of a split; the message names the pair."""
+
+
 class GeometryMismatchError(GroundglassError, ValueError):
     """Two volumes that should share a grid do not."""
 
@@ -104,6 +118,22 @@ class OptionError(GroundglassError, ValueError):
 
     exit_code = 2
     http_status = 400
+
+
+class PresetError(OptionError):
+    """A preset that does not exist or cannot be understood."""
+
+
+class TrainingError(GroundglassError):
+    """A training run failed."""
+
+
+class DivergedError(TrainingError):
+    """The loss of a training run is not a finite number any more."""
+
+
+class MissingExtraError(GroundglassError, ImportError):
+    """An optional part of the package is not installed; the message says how to install it."""
 
 
 class ModelError(GroundglassError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,37 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from groundglass.image.prepare import Kind, resize
+from groundglass.image.prepare import resize
+from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
+from groundglass.training.sample import unlabelled as _empty
 
-CHANNELS: tuple[str, ...] = ("lung", "infection", "consolidation")
-LUNG, INFECTION, CONSOLIDATION = range(3)
 HELD_OUT_MEDSEG = 4
 HELD_OUT_LUNG2D = 8
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One slice with its labels.
-
-    Attributes:
-        name: File or volume and slice, for logs.
-        group: Volume or patient the slice belongs to; sampling is by group.
-        kind: ``"hu"`` (int16 Hounsfield units) or ``"picture"`` (uint8 grey).
-        image: ``[row, column]``.
-        masks: uint8 0/1, ``[channel, row, column]``.
-        known: uint8 0/1, ``[channel, row, column]``; 1 where the label may be learned from.
-        healthy: Nothing in the slice is infected, so lesions may be pasted into it.
-        belly: The slice lies at or below the domes of the diaphragm.
-    """
-
-    name: str
-    group: str
-    kind: Kind
-    image: NDArray[np.generic]
-    masks: NDArray[np.uint8]
-    known: NDArray[np.uint8]
-    healthy: bool = False
-    belly: bool = False
 
 
 def _grey(path: Path) -> NDArray[np.uint8]:
@@ -55,11 +29,6 @@ def _grey(path: Path) -> NDArray[np.uint8]:
     if picture is None:
         raise FileNotFoundError(f"{path} cannot be read as a picture; expected the data set of the data README")
     return np.asarray(picture, dtype=np.uint8)
-
-
-def _empty(image: NDArray[np.generic]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    shape = (len(CHANNELS), *image.shape)
-    return np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
 
 
 def covid20(root: Path, folds: tuple[int, ...]) -> Iterator[Sample]:

@@ -1,0 +1,90 @@
+"""Presets: complete descriptions of a training run, as TOML.
+
+A preset is named by a file of this folder without its ending, or by the path of one's own TOML file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from groundglass.errors import PresetError
+from groundglass.training.presets.model import Preset
+
+PRESETS = Path(__file__).parent
+
+__all__ = ["PRESETS", "Preset", "available_presets", "describe_problems", "load_preset", "read_toml"]
+
+
+def available_presets(task: str = "segmentation") -> tuple[str, ...]:
+    """Names of the shipped presets of a task, sorted."""
+    tables = {path.stem: read_toml(path) for path in PRESETS.glob("*.toml")}
+    return tuple(sorted(name for name, table in tables.items() if table.get("task", "segmentation") == task))
+
+
+def load_preset(name_or_path: str | Path) -> Preset:
+    """Reads a segmentation preset.
+
+    Args:
+        name_or_path: A name from `available_presets`, or the path of a TOML file.
+
+    Raises:
+        PresetError: No such preset, broken TOML, unknown keys, or values out of range.
+    """
+    path = find_preset(name_or_path)
+    table = read_toml(path)
+    try:
+        return Preset.model_validate({"name": path.stem, **table})
+    except ValidationError as error:
+        raise PresetError(f"the preset {path} cannot be used: {describe_problems(error)}") from error
+
+
+def find_preset(name_or_path: str | Path) -> Path:
+    """The TOML file of a preset of any task.
+
+    Raises:
+        PresetError: There is none.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml") or isinstance(name_or_path, Path):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise PresetError(f"no preset file {path}; shipped presets: {', '.join(_names())}")
+        return path
+    if text not in _names():
+        raise PresetError(
+            f"no preset named '{text}'; expected one of {', '.join(_names())}, or the path of a .toml file"
+        )
+    return PRESETS / f"{text}.toml"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table of a TOML file.
+
+    Raises:
+        PresetError: It cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PresetError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise PresetError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def describe_problems(error: ValidationError) -> str:
+    """The problems of a record, each as ``where: what (found ...)``, joined by semicolons."""
+    told = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "preset"
+        found = problem["input"]
+        shown = f" (found {found!r})" if isinstance(found, str | int | float | bool) else ""
+        told.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}")
+    return "; ".join(told)
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))

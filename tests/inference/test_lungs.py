@@ -93,6 +93,20 @@ def test_gas_in_the_oesophagus_is_left_out() -> None:
     assert np.count_nonzero(found[gas]) < 0.1 * np.count_nonzero(gas)
 
 
+def test_even_fat_beside_the_lung_is_no_lung() -> None:
+    volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
+    wall = int(np.argwhere(truth[:, 70, 40] == 1).max())
+    pad = np.zeros(truth.shape, dtype=bool)
+    pad[wall - 4 : wall + 9, 60:80, 36:44] = True
+    pad &= truth == 0
+    volume.values[pad] = -95.0 + np.random.default_rng(0).normal(0.0, 15.0, np.count_nonzero(pad))
+    found = segment_lungs(probability_of((truth > 0) | pad), volume).labels
+    grey = segment_lungs(probability_of((truth > 0) | pad), as_grey(volume)).labels
+    assert np.count_nonzero(found[pad]) < 0.2 * np.count_nonzero(pad)
+    assert np.count_nonzero(grey[pad]) > 0.9 * np.count_nonzero(pad)
+    assert min(agreement(found, truth)) > 0.99
+
+
 def test_organs_without_air_are_no_lung() -> None:
     volume, truth = Chest().build()
     probability = probability_of(truth)

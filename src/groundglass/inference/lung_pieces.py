@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.morphology import Stack, bridge_slices, components, majority_along_slices
+from groundglass.image.morphology import Stack, bridge_slices, components, ellipse, majority_along_slices
 from groundglass.inference.airways import airways
 from groundglass.inference.working_grid import WorkingGrid
 
@@ -33,6 +33,9 @@ MISSED_HU = (-950.0, -600.0)
 MISSED_MM2 = 25.0
 """Least area of missed lung in a slice."""
 TISSUE_HU = -200.0
+FAT_HU = (-140.0, -50.0)
+FAT_SPREAD_HU = 40.0
+"""Largest standard deviation of even fat, noise included."""
 WIDER_MM = 3.0
 """How much wider than in the neighbouring slice missed lung may be."""
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -65,7 +68,8 @@ def lung_pieces(
     keep[_at_the_frame(labels) & (sizes < FRAME_SHARE * (sizes * keep).max())] = False
     mask = np.asarray(keep[labels], dtype=np.uint8)
     if hu is not None:
-        mask = _with_missed_air(_without_organs(mask, hu, grid), hu, tubes, grid)
+        mask = _without_organs(_without_fat(mask, hu), hu, grid)
+        mask = _with_missed_air(mask, hu, tubes, grid)
     enough = np.count_nonzero(mask) >= _smallest(grid, len(mask), MINIMUM_LUNGS_ML, MINIMUM_LUNGS_CM2)
     return mask if enough else np.zeros_like(mask)
 
@@ -82,6 +86,23 @@ def _is_lung(probability: NDArray[np.uint8], hu: NDArray[np.float32] | None) -> 
     if probability.mean() < 255.0 * MINIMUM_CONFIDENCE:
         return False
     return hu is None or float(np.median(hu)) > GAS_HU
+
+
+def _without_fat(mask: Stack, hu: NDArray[np.float32]) -> Stack:
+    """Drop even fat, as under the collar bone: on a lung window it is as grey as a lesion.
+
+    Edges between lung and soft tissue have the density of fat too, but no 5x5 pixels of them are alike.
+    """
+    for z in np.flatnonzero(mask.max(axis=(1, 2))):
+        mean = cv2.blur(hu[z], (5, 5))
+        variance = cv2.blur(hu[z] * hu[z], (5, 5)) - mean * mean
+        even = (mean > FAT_HU[0]) & (mean < FAT_HU[1]) & (variance < FAT_SPREAD_HU**2)
+        fat = cv2.dilate(even.astype(np.uint8), np.ones((5, 5), np.uint8))
+        if (mask[z] & fat).any():
+            mask[z] &= 1 - fat
+            # What is left around the fat is a thin rim, not lung.
+            mask[z] &= cv2.morphologyEx(mask[z], cv2.MORPH_OPEN, ellipse(4, 4)) | (1 - cv2.dilate(fat, ellipse(5, 5)))
+    return mask
 
 
 def _without_organs(mask: Stack, hu: NDArray[np.float32], grid: WorkingGrid) -> Stack:

@@ -18,7 +18,7 @@ $(VENV)/base.stamp: pyproject.toml constraints.txt | $(BIN)/pip
 	touch $@
 
 $(VENV)/full.stamp: pyproject.toml constraints.txt | $(BIN)/pip
-	$(PIP) --editable '.[train,dev]'
+	$(PIP) --editable '.[train,export,dev]'
 	touch $(VENV)/base.stamp $@
 
 demo: $(VENV)/base.stamp  ## analyze a synthetic chest CT and print the truth beside the result

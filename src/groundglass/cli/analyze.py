@@ -43,6 +43,10 @@ def command(
     infection_threshold: Annotated[
         float | None, typer.Option(help="Infection probability from which lung counts as infected.")
     ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option("--export", help="Also write other formats into OUT/CASE/export, e.g. dicom-seg,dicom-sr,stl."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -62,15 +66,34 @@ def command(
         infection_threshold=infection_threshold,
     )
     check_output_folder(output)
+    targets = _targets(export)
     with progress_bar(quiet or as_json) as progress:
         result = analyze(scan, options=options, progress=progress)
         progress("report", 0, 0)
         folder = result.save(output)
+        if targets:
+            progress("export", 0, 0)
+            _export(folder, targets, scan, series)
     if as_json:
         print(result.analysis.to_json(), end="")
     else:
         show_result(result.analysis, folder)
     return exit_code(result.analysis)
+
+
+def _targets(texts: list[str] | None) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from groundglass.export.targets import parse_targets
+
+    return parse_targets(texts)
+
+
+def _export(folder: Path, targets: tuple[str, ...], scan: Path, series: str | None) -> None:
+    from groundglass.export.case import load_case
+    from groundglass.export.targets import export_case
+
+    export_case(load_case(folder), targets, folder / "export", source=scan, series=series)
 
 
 def exit_code(analysis: Analysis) -> int:

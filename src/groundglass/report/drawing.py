@@ -111,7 +111,7 @@ class Canvas:
         filled = Frame(frame.left + (frame.width - wide) // 2, frame.top + (frame.height - high) // 2, wide, high)
         tile = _enlarged(view, wide, high)
         if labels:
-            _draw_labels(tile, view)
+            draw_labels(tile, view)
         self.pixels[filled.top : filled.top + high, filled.left : filled.left + wide] = tile
         return filled
 
@@ -201,7 +201,13 @@ def _enlarged(view: View, width: int, height: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
 
 
-def _draw_labels(tile: NDArray[np.uint8], view: View) -> None:
+def draw_labels(tile: NDArray[np.uint8], view: View) -> None:
+    """Draw the outlines of a view's lungs and fill its infection.
+
+    Args:
+        tile: RGB (rows, columns, 3), drawn into; of any size, covering the same ground as the view.
+        view: its labels.
+    """
     factor = np.array([tile.shape[1] / view.grey.shape[1], tile.shape[0] / view.grey.shape[0]], dtype=np.float32)
     for labels, value, colour in ((view.lungs, 1, RIGHT_LUNG), (view.lungs, 2, LEFT_LUNG)):
         cv2.polylines(tile, _fixed(polygons(labels == value), factor), True, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)

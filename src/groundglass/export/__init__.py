@@ -1,0 +1,1 @@
+"""A finished analysis in the formats of other programs: DICOM, PDF, surfaces, tables."""

@@ -1,0 +1,123 @@
+"""A finished analysis, read back from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from groundglass.analysis import Analysis
+from groundglass.errors import InputNotFoundError, InvalidImageError, UnreadableFileError, UnsupportedFormatError
+from groundglass.io.options import ReadOptions
+from groundglass.io.write import MARKER
+from groundglass.models.catalog import available, load_card
+from groundglass.volume import INFECTION_NAMES, LUNG_NAMES, LabelMap, Source
+
+LUNGS, INFECTION, OVERLAY = "lungs.nii.gz", "infection.nii.gz", "overlay.png"
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedCase:
+    """What an analysis left behind.
+
+    Attributes:
+        folder: `OUT/<case>/`.
+        analysis: the record.
+        lungs: 1 = right lung, 2 = left lung.
+        infection: 1 = ground-glass, 2 = consolidation, on the same grid.
+        overlay_png: content of `overlay.png`; None where the file is gone.
+        licence: terms of the network's training data.
+    """
+
+    folder: Path
+    analysis: Analysis
+    lungs: LabelMap
+    infection: LabelMap
+    overlay_png: bytes | None
+    licence: str
+
+
+def load_case(folder: Path) -> FinishedCase:
+    """Read a finished analysis of a scan.
+
+    Args:
+        folder: `OUT/<case>/`, or its `analysis.json`.
+
+    Raises:
+        InputNotFoundError: no finished analysis there.
+        UnreadableFileError: a file of it is damaged or was written by an incompatible version.
+        UnsupportedFormatError: the analysis of pictures, which have no geometry.
+        InvalidImageError: the masks do not belong together.
+    """
+    folder = folder.parent if folder.name == MARKER else folder
+    analysis = read_analysis(folder)
+    if analysis.slices is not None:
+        raise UnsupportedFormatError(
+            f"{folder} is the analysis of pictures, which have no geometry; expected the analysis of a scan"
+        )
+    case = analysis.case
+    lungs = read_label_map(folder / LUNGS, case, LUNG_NAMES)
+    infection = read_label_map(folder / INFECTION, case, INFECTION_NAMES)
+    if not lungs.geometry.matches(infection.geometry):
+        raise InvalidImageError(
+            f"{folder}: {LUNGS} is on {lungs.geometry}, {INFECTION} on {infection.geometry}; expected one grid; "
+            "analyze the scan again"
+        )
+    overlay = folder / OVERLAY
+    picture = overlay.read_bytes() if overlay.is_file() else None
+    return FinishedCase(folder, analysis, lungs, infection, picture, _licence(analysis))
+
+
+def read_analysis(folder: Path) -> Analysis:
+    """The record of a finished analysis.
+
+    Raises:
+        InputNotFoundError: no finished analysis there.
+        UnreadableFileError: the record is damaged or of an incompatible version.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        raise InputNotFoundError(
+            f"{folder}: no finished analysis there ({MARKER} is missing); expected the folder OUT/CASE of `analyze`"
+        )
+    try:
+        return Analysis.from_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableFileError(f"{path} cannot be understood ({reason}); analyze the scan again") from error
+
+
+def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
+    """Read a mask that an analysis wrote.
+
+    Args:
+        path: `.nii.gz` of unsigned whole numbers.
+        case: name of the case.
+        names: label value -> name.
+
+    Raises:
+        InputNotFoundError: no such file.
+        UnreadableFileError: damaged.
+        InvalidImageError: values other than labels.
+    """
+    from groundglass.io.nifti import read_nifti
+
+    if not path.is_file():
+        raise InputNotFoundError(f"{path} is missing; expected the masks of `analyze` beside {MARKER}")
+    volume = read_nifti(path, ReadOptions(case))
+    if volume.values.min() < 0 or volume.values.max() > max(names):
+        raise InvalidImageError(
+            f"{path} holds values from {volume.values.min():g} to {volume.values.max():g}; "
+            f"expected labels from 0 to {max(names)}"
+        )
+    labels = np.asfortranarray(volume.values.astype(np.uint8))
+    source = Source(case, volume.source.format, volume.source.geometry)
+    return LabelMap(labels, volume.geometry, names, source)
+
+
+def _licence(analysis: Analysis) -> str:
+    names = [model.name for model in analysis.run.models if model.name in available()]
+    return load_card(names[0]).licence if names else ""

@@ -21,6 +21,8 @@ _EXPORTS = {
     "Analysis": "groundglass.analysis",
     "AnalysisOptions": "groundglass.options",
     "AnalysisResult": "groundglass.result",
+    "Analyzed": "groundglass.analyzer",
+    "Analyzer": "groundglass.analyzer",
     "CTVolume": "groundglass.volume",
     "Finding": "groundglass.finding",
     "Geometry": "groundglass.geometry",
@@ -42,6 +44,8 @@ __all__ = [
     "Analysis",
     "AnalysisOptions",
     "AnalysisResult",
+    "Analyzed",
+    "Analyzer",
     "CTVolume",
     "Finding",
     "Geometry",
@@ -62,6 +66,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from groundglass.analysis import Analysis as Analysis
+    from groundglass.analyzer import Analyzed as Analyzed
+    from groundglass.analyzer import Analyzer as Analyzer
     from groundglass.errors import GroundglassError as GroundglassError
     from groundglass.errors import InputError as InputError
     from groundglass.finding import Finding as Finding

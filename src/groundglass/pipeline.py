@@ -21,7 +21,7 @@ from groundglass.inference.infection import segment_infection, segment_infection
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.convert import from_array, from_nibabel, from_simpleitk
-from groundglass.io.read import read_input
+from groundglass.io.read import ScanFiles, read_input, read_scan_files
 from groundglass.measure import measure, measure_pictures
 from groundglass.options import AnalysisOptions
 from groundglass.progress import Progress, StageClock, silent
@@ -81,6 +81,8 @@ def read(
     options = options or AnalysisOptions()
     if isinstance(scan, CTVolume | PictureSet):
         return scan
+    if isinstance(scan, ScanFiles):
+        return read_scan_files(scan, series=options.series, allow_irregular=options.allow_irregular, settings=settings)
     if isinstance(scan, str | Path):
         return read_input(Path(scan), series=options.series, allow_irregular=options.allow_irregular, settings=settings)
     if isinstance(scan, np.ndarray):

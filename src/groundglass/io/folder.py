@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,15 @@ def look_into(folder: Path, settings: Settings) -> FolderContent:
         InputTooLargeError: more files than `settings.max_files`.
         UnreadableFileError: the folder may not be opened.
     """
+    return sort_files(walk(folder, settings.max_files))
+
+
+def sort_files(paths: Iterable[Path]) -> FolderContent:
+    """Sniff files, in the order given."""
     files: dict[Kind, list[Path]] = defaultdict(list)
     unreadable: list[Path] = []
     other = 0
-    for path in _walk(folder, settings.max_files):
+    for path in paths:
         try:
             kind = sniff(path).kind
         except InputError:
@@ -99,8 +105,18 @@ def nothing_readable(name: str, content: FolderContent) -> InputError:
     return UnsupportedFormatError(f"{name}: {found}; expected {SUPPORTED}")
 
 
-def _walk(folder: Path, limit: int) -> list[Path]:
-    """All files that are not hidden; a folder reached twice through links is entered once."""
+def walk(folder: Path, limit: int, *, leave_out: str = "") -> list[Path]:
+    """All files that are not hidden; a folder reached twice through links is entered once.
+
+    Args:
+        folder: where to begin.
+        limit: most files.
+        leave_out: a folder that holds a file of this name is not entered.
+
+    Raises:
+        InputTooLargeError: more files than `limit`.
+        UnreadableFileError: a folder may not be opened.
+    """
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
 
@@ -112,7 +128,7 @@ def _walk(folder: Path, limit: int) -> list[Path]:
 
     for here, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen or (leave_out and leave_out in names):
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))

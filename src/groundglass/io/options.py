@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from groundglass.errors import InputTooLargeError
 from groundglass.progress import Progress, silent
@@ -49,12 +49,12 @@ class ReadOptions:
     progress: Progress = silent
 
 
-def case_name(path: Path) -> str:
+def case_name(path: PurePath) -> str:
     """A name for the output folder from the name of the input, safe on every file system.
 
     Letters and digits of any script, `.`, `-` and `_` stay; anything else becomes `_`.
     """
-    name = path.name or path.resolve().name
+    name = path.name or (path.resolve().name if isinstance(path, Path) else "")
     for suffix in _SUFFIXES:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             name = name[: -len(suffix)]

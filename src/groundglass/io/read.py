@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundglass.errors import InputNotFoundError, OptionError, UnsupportedFormatError
 from groundglass.io.border import border, enough_memory
-from groundglass.io.folder import FolderContent, look_into, nothing_readable, pictures_of_one_folder
+from groundglass.io.folder import FolderContent, look_into, nothing_readable, pictures_of_one_folder, sort_files
 from groundglass.io.options import ReadOptions, case_name
 from groundglass.io.sniff import Kind, refuse, sniff
 from groundglass.progress import Progress, silent
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     from groundglass.io.dicom_series import SeriesInfo
 
 _VOLUME_FILES: tuple[Kind, ...] = ("nifti", "mha", "nrrd")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFiles:
+    """One scan among many: where it lies, which files are its own, and what it is called.
+
+    Attributes:
+        path: file or folder.
+        case: name for the output folder.
+        members: the files of the scan, relative to the folder `path`; empty where all of `path` is the scan.
+    """
+
+    path: Path
+    case: str
+    members: tuple[str, ...] = ()
 
 
 def read_input(
@@ -49,6 +65,30 @@ def read_input(
     options = ReadOptions(case_name(location), series, allow_irregular, limits, progress or silent)
     with enough_memory(location):
         return _read(location, options)
+
+
+def read_scan_files(
+    scan: ScanFiles,
+    *,
+    series: str | None = None,
+    allow_irregular: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> CTVolume | PictureSet:
+    """Read one scan among many, see `read_input` for the rest.
+
+    Raises:
+        InputError: one of its kinds; the message says what was found and what to do.
+        OptionError: `series` given for an input that is not DICOM.
+    """
+    location = _existing(scan.path)
+    limits = settings or Settings.from_environment()
+    options = ReadOptions(scan.case, series, allow_irregular, limits, progress or silent)
+    with enough_memory(location):
+        if not scan.members:
+            return _read(location, options)
+        content = sort_files([location / member for member in scan.members])
+        return _read_content(content, location, location.name, options)
 
 
 def list_series(path: str | Path, *, settings: Settings | None = None) -> list[SeriesInfo]:
@@ -124,7 +164,10 @@ def _read_file(path: Path, kind: Kind, options: ReadOptions) -> CTVolume | Pictu
 
 
 def _read_folder(folder: Path, name: str, options: ReadOptions) -> CTVolume | PictureSet:
-    content = look_into(folder, options.settings)
+    return _read_content(look_into(folder, options.settings), folder, name, options)
+
+
+def _read_content(content: FolderContent, folder: Path, name: str, options: ReadOptions) -> CTVolume | PictureSet:
     if dicom := content.of("dicom"):
         from groundglass.io.dicom import read_dicom
 

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -156,6 +157,24 @@ def case_folder(output: Path, case: str) -> Iterator[tuple[Path, Path]]:
             _put_in_place(partial, final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_leftovers(output: Path, case: str) -> None:
+    """Clear what a process that was killed while it wrote a case has left in the output folder.
+
+    A former result that had been set aside is put back where no new one took its place.
+
+    Args:
+        output: folder of all cases.
+        case: name of the folder inside, which nobody writes any more.
+    """
+    final = output / case
+    for purpose in ("former", "partial"):
+        for path in sorted(output.glob(f".{escape(case[:80])}.{purpose}-*")):
+            if purpose == "former" and not os.path.lexists(final):
+                os.rename(path, final)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def check_output_folder(output: Path) -> None:

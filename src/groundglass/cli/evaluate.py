@@ -1,0 +1,221 @@
+"""`groundglass evaluate`: how good a network, or any folder of masks, is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundglass.cli.analyze import Json, Quiet
+from groundglass.cli.console import progress_bar, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from groundglass.evaluation.predict import Predictor
+    from groundglass.evaluation.records import Evaluation
+    from groundglass.evaluation.structures import Structure
+
+DEFAULT_MODEL = "lungs-infection"
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        "-d",
+        help="Labelled data: a folder with slices.csv, ct/, lung/ and infection/; a folder with ct_scans/, "
+        "lung_mask/ and infection_mask/ (NIfTI); a CSV file of image, lungs and infection; or a folder of label maps.",
+    ),
+]
+
+
+def command(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for page, tables, figures and record.")] = Path(
+        "groundglass-evaluation"
+    ),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Shipped model, finished run, or .onnx file with its card beside it."),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", "-p", help="Score the masks in this folder instead of a model's; any tool's."),
+    ] = None,
+    folds: Annotated[str | None, typer.Option("--folds", help="Folds of the data to score, such as 0,1.")] = None,
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Labelled data of other patients, to choose the thresholds on.")
+    ] = None,
+    validation_folds: Annotated[
+        str | None, typer.Option("--validation-folds", help="Folds of the data to choose the thresholds on.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option("--threshold", help="NAME=VALUE, such as infection=0.4; may be repeated.")
+    ] = None,
+    structure: Annotated[
+        list[str] | None, typer.Option("--structure", help="lungs or infection; all that there are by default.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="With --predictions: a label alone, such as 'right lung=1'; may be repeated."),
+    ] = None,
+    post_process: Annotated[
+        bool, typer.Option("--post-process", help="Clean lungs and infection as analyze does before scoring.")
+    ] = False,
+    surfaces: Annotated[bool, typer.Option("--surfaces/--no-surfaces", help="Compute NSD and HD95 (slow).")] = True,
+    same_voxels: Annotated[
+        bool, typer.Option("--same-voxels", help="Compare scans voxel by voxel, whatever their headers say.")
+    ] = False,
+    include_learned: Annotated[
+        bool,
+        typer.Option("--include-learned", help="Also score volumes that the network learned from, marked as such."),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Score a network, or masks of any origin, against labelled data.
+
+    Writes OUT/evaluation.html (one self-contained page), evaluation.json, volumes.csv, slices.csv, figures/, panels/.
+    Means are over volumes, intervals over patients. Volumes whose patients the model learned from are left out.
+    Exits with 1 when a volume could not be scored.
+    """
+    from groundglass.evaluation.layouts import read_data
+    from groundglass.evaluation.results import PAGE, to_json
+    from groundglass.evaluation.run import evaluate
+    from groundglass.evaluation.summary import EvaluationOptions
+
+    chosen = fold_numbers(folds)
+    kind = (structure or ["infection"])[0]
+    labelled = read_data(data, structure=kind)
+    checked = None
+    if validation is not None or validation_folds is not None:
+        checked = (read_data(validation, structure=kind) if validation else labelled).of_folds(
+            fold_numbers(validation_folds)
+        )
+    predictor, structures = _predictor(model, predictions, structure, label, threshold, post_process, same_voxels)
+    options = EvaluationOptions(structures, surfaces, same_voxels, include_learned, chosen, seed)
+    with progress_bar(quiet or as_json) as progress:
+        record = evaluate(
+            labelled.of_folds(chosen),
+            predictor,
+            output,
+            options,
+            validation=checked,
+            predictions=predictions.name if predictions else None,
+            progress=progress,
+        )
+    if as_json:
+        print(to_json(record))
+    else:
+        show_evaluation(record, output / PAGE)
+    return 1 if record.failures else 0
+
+
+def _predictor(
+    model: str | None,
+    predictions: Path | None,
+    names: list[str] | None,
+    labels: list[str] | None,
+    thresholds: list[str] | None,
+    post_process: bool,
+    same_voxels: bool,
+) -> tuple[Predictor, tuple[Structure, ...]]:
+    from groundglass.errors import InputNotFoundError, OptionError
+    from groundglass.evaluation.predict import FolderPredictor, NetworkPredictor, wanted_structures
+    from groundglass.evaluation.structures import INFECTION, LUNGS, labelled, structure_named
+
+    if predictions is None:
+        if labels:
+            raise OptionError("--label names values of label maps; it needs --predictions")
+        from groundglass.inference.segment import SliceSegmenter
+        from groundglass.models.catalog import card_at
+
+        segmenter = SliceSegmenter(card_at(model or DEFAULT_MODEL))
+        network = NetworkPredictor.of(segmenter, thresholds=threshold_values(thresholds), post_processing=post_process)
+        return network, wanted_structures(network, names, ())
+    if model is not None or thresholds or post_process:
+        raise OptionError("--predictions are masks: --model, --threshold and --post-process have nothing to do there")
+    if not predictions.is_dir():
+        raise InputNotFoundError(f"{predictions} is not a folder; expected the folder of the predicted masks")
+    whole = tuple(structure_named(name) for name in names) if names else (LUNGS, INFECTION)
+    parts = tuple(labelled(text, whole[0]) for text in labels or ())
+    structures = parts or whole
+    return FolderPredictor(predictions, structures, same_voxels), structures
+
+
+def threshold_values(texts: list[str] | None) -> dict[str, float]:
+    """Thresholds written as NAME=VALUE.
+
+    Raises:
+        OptionError: not of that form, or not between 0 and 1.
+    """
+    from groundglass.errors import OptionError
+
+    values: dict[str, float] = {}
+    for text in texts or ():
+        name, _, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= 1:
+            raise OptionError(f"--threshold {text}; expected NAME=VALUE with a probability above 0, up to 1")
+        values[name.strip()] = value
+    return values
+
+
+def fold_numbers(text: str | None) -> tuple[int, ...] | None:
+    """Folds written as numbers with commas; None where none are named.
+
+    Raises:
+        OptionError: not numbers.
+    """
+    from groundglass.errors import OptionError
+
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise OptionError(f"folds '{text}'; expected numbers with commas, such as 0,1")
+    return tuple(int(part) for part in parts)
+
+
+def show_evaluation(record: Evaluation, page: Path) -> None:
+    """Print the summary, the cautions and where the page is."""
+    for text in record.warnings:
+        typer.echo(f"Note: {text}", err=True)
+    for failure in record.failures:
+        typer.echo(f"Not scored: {failure.message}", err=True)
+    for summary in record.structures:
+        show(_summary_table(record, summary.structure))
+    typer.echo(f"Page: {page}")
+
+
+def _summary_table(record: Evaluation, name: str) -> Table:
+    from rich.table import Table
+
+    from groundglass.evaluation.published import published_for
+
+    summary = record.of(name)
+    assert summary is not None
+    table = Table(title=f"{name}: {summary.volumes} volumes of {summary.patients} patients", title_justify="left")
+    for column in ("", "mean", "95 % interval", "SD", "median", "worst"):
+        table.add_column(column, justify="right" if column else "left")
+    for metric in summary.metrics:
+        digits = 1 if "mm" in metric.metric or "error" in metric.metric else 3
+        interval = metric.interval
+        table.add_row(
+            metric.metric.replace("_", " "),
+            f"{metric.mean:.{digits}f}",
+            f"{interval.low:.{digits}f} to {interval.high:.{digits}f}" if interval else "-",
+            "-" if metric.sd is None else f"{metric.sd:.{digits}f}",
+            f"{metric.median:.{digits}f}",
+            f"{metric.worst:.{digits}f}",
+        )
+    table.add_section()
+    for row in published_for(name):
+        if row.comparable and row.dice is not None:
+            sd = "-" if row.dice_sd is None else f"{row.dice_sd:.3f}"
+            table.add_row(f"[dim]Dice of {row.system}[/]", f"{row.dice:.3f}", "", sd, "", "")
+    return table

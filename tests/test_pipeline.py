@@ -80,13 +80,18 @@ def test_all_48_orientations_give_the_same_masks_in_the_patient(
     assert set(expected) == {0, 1, 2}
 
 
+def read_png(path: Path) -> NDArray[np.uint8]:
+    """The pixels of a PNG as they are stored."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+
+
 def label_at_points(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Labels at fixed world points all over the chest."""
     grid = small_chest().volume.geometry
     index = np.stack(np.meshgrid(*[np.arange(3, size, 7) for size in grid.shape], indexing="ij"), -1).reshape(-1, 3)
     world = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
     place = np.rint(np.linalg.solve(affine[:3, :3], (world - affine[:3, 3]).T).T).astype(int)
-    return labels[tuple(place.T)]
+    return np.asarray(labels[tuple(place.T)], dtype=np.uint8)
 
 
 def test_oblique_scans_keep_their_affine(tmp_path: Path, networks: Networks, result: AnalysisResult) -> None:
@@ -139,7 +144,7 @@ def test_the_folder_holds_the_contract(tmp_path: Path, networks: Networks) -> No
     )
     assert record["run"]["models"][0]["sha256"] == networks.segmenter.card.sha256
     assert record["run"]["peak_memory_mb"] > 50
-    assert cv2.imread(str(case / "overlay.png")).shape[2] == 3
+    assert read_png(case / "overlay.png").shape[2] == 3
     assert "Not a medical device" in (case / "report.html").read_text()
 
 
@@ -187,10 +192,10 @@ def test_pictures(tmp_path: Path, networks: Networks) -> None:
     for kind in ("lungs", "infection"):
         names = sorted(path.name for path in (case / kind).iterdir())
         assert names == ["a.png", "b.png", "c.png"]
-        mask = cv2.imread(str(case / kind / "b.png"), cv2.IMREAD_UNCHANGED)
+        mask = read_png(case / kind / "b.png")
         assert mask.shape == (260, 300)
         assert mask.dtype == np.uint8
-    lungs = cv2.imread(str(case / "lungs" / "b.png"), cv2.IMREAD_UNCHANGED)
+    lungs = read_png(case / "lungs" / "b.png")
     columns = np.arange(300)
     right, left = ((lungs == label).sum(0) @ columns / (lungs == label).sum() for label in (1, 2))
     assert right < left, "the right lung is on the left side of the picture"

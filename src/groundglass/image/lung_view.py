@@ -1,0 +1,89 @@
+"""How a slice becomes the classifier's input: the part with the lungs, and what the segmentation found in it.
+
+The same code in training and in inference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.image.prepare import resize, window_to_uint8
+
+LUNG_WINDOW = (-1250.0, 250.0)
+"""The HU shown black and white: the lung window of width 1500 and level -500."""
+MARGIN = 0.05
+SMALLEST_SHARE = 0.01
+"""Share of a slice below which its lungs are too small to crop to."""
+LUNG_LEVEL = 128
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows `top` to below `bottom`, columns `left` to below `right`, in pixels."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
+        """That part of an image (rows, columns)."""
+        return image[self.top : self.bottom, self.left : self.right]
+
+
+def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:
+    """The box around the lungs of a slice, a few stray pixels left out.
+
+    Args:
+        lung: probability of lung (rows, columns), 0..255.
+        margin: space around them, as a share of the box's sides.
+
+    Returns:
+        The whole slice where less than `SMALLEST_SHARE` of it is lung.
+    """
+    rows, columns = lung.shape
+    y, x = np.nonzero(lung >= LUNG_LEVEL)
+    if y.size < SMALLEST_SHARE * lung.size:
+        return Box(0, rows, 0, columns)
+    (top, bottom), (left, right) = (np.percentile(places, (0.5, 99.5)) for places in (y, x))
+    tall, wide = margin * (bottom - top + 1), margin * (right - left + 1)
+    return Box(
+        max(0, int(top - tall)),
+        min(rows, int(np.ceil(bottom + 1 + tall))),
+        max(0, int(left - wide)),
+        min(columns, int(np.ceil(right + 1 + wide))),
+    )
+
+
+def as_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """A slice as 8-bit grey: Hounsfield units through the lung window, 8-bit pictures as they are.
+
+    Not-a-number counts as air.
+    """
+    if image.dtype == np.uint8:
+        return np.asarray(image, dtype=np.uint8)
+    hu = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=-1024.0, posinf=3071.0, neginf=-1024.0)
+    return window_to_uint8(hu, *LUNG_WINDOW)
+
+
+def classifier_view(
+    image: NDArray[np.generic], lung: NDArray[np.uint8], infection: NDArray[np.uint8], *, size: int
+) -> tuple[NDArray[np.uint8], Box]:
+    """The classifier's view of a slice: grey, lung and infection, cropped to the lungs.
+
+    Args:
+        image: (rows, columns): 8-bit grey, or Hounsfield units.
+        lung: probability of lung, 0..255, same shape.
+        infection: probability of infection, 0..255, same shape; what lies outside the lungs is dropped.
+        size: side of the view, pixels.
+
+    Returns:
+        uint8 (3, size, size), and the box of the slice that it shows.
+    """
+    box = lung_box(lung)
+    inside = np.where(lung >= LUNG_LEVEL, infection, np.uint8(0))
+    planes = [resize(box.of(plane), size, size) for plane in (as_grey(image), lung, inside)]
+    return np.stack(planes).astype(np.uint8), box

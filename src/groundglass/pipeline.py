@@ -22,7 +22,7 @@ from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.convert import from_array, from_nibabel, from_simpleitk
 from groundglass.io.read import ScanFiles, read_input, read_scan_files
-from groundglass.measure import measure, measure_pictures
+from groundglass.measure import measure, measure_pictures, with_interval
 from groundglass.options import AnalysisOptions
 from groundglass.progress import Progress, StageClock, silent
 from groundglass.result import AnalysisResult, PictureResult
@@ -173,6 +173,8 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         )
     with run.clock.stage("measure"):
         measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume))
+        band = networks.segmenter.card.involvement_interval
+        measurements = with_interval(measurements, [(channels.infection, lungs.labels)], band)
     probability = Heatmap(channels.infection, volume.geometry, volume.source) if run.options.probability else None
     analysis = _record(volume.source.case, volume_source(volume), measurements, findings, networks, run)
     return AnalysisResult(analysis, volume, lungs, infection, probability, networks.licence)
@@ -196,7 +198,9 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
             _slice_record(picture.name, [*picture.findings], measure_pictures([pair]), pair[0])
             for picture, pair in zip(pictures.slices, pairs, strict=True)
         ]
-        measurements = measure_pictures(pairs)
+        parts = [(one.infection, lung) for one, lung in zip(channels, lungs, strict=True)]
+        band = networks.segmenter.card.involvement_interval
+        measurements = with_interval(measure_pictures(pairs), parts, band)
     if not any(lung.any() for lung in lungs):
         findings.append(NO_LUNGS)
     analysis = _record(pictures.case, picture_source(pictures), measurements, findings, networks, run, slices)

@@ -117,13 +117,30 @@ class Measurements(Record):
     subtype_method: Literal["hu-threshold", "network"] | None
 
 
+class DrivingSlice(Record):
+    """One of the slices that an answer rests on.
+
+    `slice` counts from 1 at the head, as in the report, or is the picture's place in its set;
+    `attention_in_lungs_percent` is the share of the class activation map that lies in the lungs.
+    """
+
+    slice: int
+    probabilities: dict[Label, float]
+    attention_in_lungs_percent: float | None
+
+
 class Classification(Record):
-    """What the scan looks like, with calibrated probabilities where `calibrated` says so."""
+    """What the scan looks like, with calibrated probabilities where `calibrated` says so.
+
+    `label` is None where the classifier abstains; `reasons` then says why, in plain words.
+    """
 
     probabilities: dict[Label, float]
     label: Label | None
     calibrated: bool
     abstained: bool
+    reasons: list[str] = Field(default_factory=list)
+    slices: list[DrivingSlice] = Field(default_factory=list)
 
 
 class ModelRecord(Record):

@@ -13,6 +13,7 @@ from groundglass.image.prepare import Preprocessing
 
 WEIGHTS = Path(__file__).parent / "weights"
 SEGMENTATION = "lungs-infection"
+CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,23 @@ class InvolvementBand:
 
 
 @dataclass(frozen=True)
+class ClassifierTerms:
+    """How the answers of a classifier are calibrated and when it abstains; fitted on validation data.
+
+    Attributes:
+        temperature: What the logits are divided by (Guo et al. 2017).
+        least_probability: Probability of the likeliest class below which it does not name one.
+        largest_distance: Mahalanobis distance of the features beyond which a slice is unlike what it learned from.
+        least_lung_share: Share of a slice below which there is too little lung to judge.
+    """
+
+    temperature: float
+    least_probability: float
+    largest_distance: float
+    least_lung_share: float
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a network is, what it learned from, how good it is and where it ends.
 
@@ -80,6 +98,7 @@ class ModelCard:
         limits: What it cannot do, in plain words.
         learned_from: Names of the labelled volumes that it learned from; `evaluate` leaves their patients out.
         involvement_interval: How sure its involvement is; None where that was not measured.
+        classifier: Calibration and abstention of a classifier, whose `channels` are its classes; None for others.
         folder: Where the card lies.
     """
 
@@ -99,6 +118,7 @@ class ModelCard:
     limits: tuple[str, ...]
     learned_from: tuple[str, ...] = ()
     involvement_interval: InvolvementBand | None = None
+    classifier: ClassifierTerms | None = None
     folder: Path = WEIGHTS
 
     @property
@@ -144,6 +164,8 @@ def _from_record(record: dict[str, Any], folder: Path) -> ModelCard:
     fields["metrics"] = tuple(Metric(**metric) for metric in record["metrics"])
     if record.get("involvement_interval") is not None:
         fields["involvement_interval"] = InvolvementBand(**record["involvement_interval"])
+    if record.get("classifier") is not None:
+        fields["classifier"] = ClassifierTerms(**record["classifier"])
     return ModelCard(**fields, folder=folder)
 
 

@@ -1,0 +1,187 @@
+"""What a slice looks like: COVID-19 pneumonia, another pneumonia or normal, and when the network should not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.analysis import Classification, Label
+from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
+from groundglass.inference.engine import Precision, import_openvino, usable_cores
+from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
+
+CLASS_WORDS = {"COVID": "COVID-19 pneumonia", "OtherPneumonia": "another pneumonia", "Normal": "a normal lung"}
+
+
+@dataclass(frozen=True, eq=False)
+class SliceInput:
+    """A slice and what the segmentation found in it.
+
+    Attributes:
+        image: (rows, columns): 8-bit grey, or Hounsfield units.
+        lung: probability of lung, 0..255, same shape.
+        infection: probability of infection, 0..255, same shape.
+    """
+
+    image: NDArray[np.generic]
+    lung: NDArray[np.uint8]
+    infection: NDArray[np.uint8]
+
+    @property
+    def lung_share(self) -> float:
+        """Share of the slice that is lung, 0..1."""
+        return float(np.count_nonzero(self.lung >= LUNG_LEVEL) / self.lung.size)
+
+
+@dataclass(frozen=True, eq=False)
+class SliceAnswer:
+    """What the network says about one slice.
+
+    Attributes:
+        logits: float32 (class,), the mean of the slice and its mirror image.
+        distance: Mahalanobis distance of the features from those of the slices that it learned from.
+        activation: float32 (class, n, n): class activation maps of the slice; their mean, plus the bias, is the logit.
+        box: part of the slice that the maps cover.
+        lung_share: share of the slice that is lung.
+    """
+
+    logits: NDArray[np.float32]
+    distance: float
+    activation: NDArray[np.float32]
+    box: Box
+    lung_share: float
+
+
+def calibrated(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
+    """Softmax of logits (..., class) divided by the temperature (Guo et al. 2017)."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+class SliceClassifier:
+    """Classifies slices with the network of a model card, in OpenVINO.
+
+    Attributes:
+        card: the card; `card.channels` are the classes.
+        terms: its calibration and abstention.
+        size: side of the network input, pixels.
+    """
+
+    def __init__(
+        self, card: ModelCard | None = None, *, precision: Precision = "auto", threads: int | None = None
+    ) -> None:
+        """Verify and compile the network.
+
+        Raises:
+            WeightsMissingError: the weights file is not there.
+            WeightsCorruptError: the weights file is not the one of the card.
+        """
+        self.card = card or load_card(CLASSIFIER)
+        weights = self.card.verify()
+        if self.card.classifier is None:
+            raise ValueError(f"the model '{self.card.name}' is no classifier")
+        self.terms: ClassifierTerms = self.card.classifier
+        openvino = import_openvino()
+        core = openvino.Core()
+        model = core.read_model(weights)
+        self.size = int(model.inputs[0].partial_shape[3].get_length())
+        # The features that tell an unfamiliar slice are small differences, which bf16 blurs.
+        settings = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        settings["PERFORMANCE_HINT"] = "THROUGHPUT"
+        settings["INFERENCE_NUM_THREADS"] = str(threads or usable_cores())
+        self._compiled = core.compile_model(model, "CPU", settings)
+        self._queue = openvino.AsyncInferQueue
+
+    def answers(self, slices: Iterable[SliceInput]) -> Iterator[SliceAnswer]:
+        """Classify slices one after another.
+
+        Yields:
+            One answer per slice, in order.
+        """
+        prepared = [(*classifier_view(one.image, one.lung, one.infection, size=self.size), one) for one in slices]
+        views = [side for view, _, _ in prepared for side in (view, view[:, :, ::-1])]
+        outputs = self._infer(views)
+        for index, (_, box, one) in enumerate(prepared):
+            plain, mirrored = outputs[2 * index], outputs[2 * index + 1]
+            yield SliceAnswer(
+                logits=np.asarray((plain[0] + mirrored[0]) / 2, np.float32),
+                distance=float((plain[1] + mirrored[1]) / 2),
+                activation=np.asarray((plain[2] + mirrored[2][:, :, ::-1]) / 2, np.float32),
+                box=box,
+                lung_share=one.lung_share,
+            )
+
+    def _infer(
+        self, views: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], float, NDArray[np.float32]]]:
+        """Logits, distance and activation maps of views (3, size, size), in order."""
+        done: dict[int, tuple[NDArray[np.float32], float, NDArray[np.float32]]] = {}
+        queue = self._queue(self._compiled)
+
+        def keep(request: Any, index: int) -> None:  # noqa: ANN401 - the library has no types
+            logits, distance, activation = (np.array(request.get_output_tensor(i).data[0]) for i in range(3))
+            done[index] = (logits, float(distance), activation)
+
+        queue.set_callback(keep)
+        for index, view in enumerate(views):
+            queue.start_async({0: np.ascontiguousarray(view)[None]}, index)
+        queue.wait_all()
+        return [done[index] for index in range(len(views))]
+
+    def probabilities(self, answer: SliceAnswer) -> NDArray[np.float64]:
+        """Calibrated probabilities (class,) of one slice."""
+        return calibrated(answer.logits, self.terms.temperature)
+
+    def classification(self, answer: SliceAnswer) -> Classification:
+        """The answer for a single slice, or why there is none."""
+        reasons = domain_reasons(answer, self.terms)
+        return conclude(self.probabilities(answer), self.card.channels, self.terms, reasons)
+
+
+def domain_reasons(answer: SliceAnswer, terms: ClassifierTerms) -> list[str]:
+    """Why a slice is outside of what the network knows; empty if it is inside."""
+    if answer.lung_share < terms.least_lung_share:
+        return [
+            f"Lung fills {100 * answer.lung_share:.1f} % of the picture, less than "
+            f"{100 * terms.least_lung_share:.0f} %: too little to judge, or no axial slice of a chest."
+        ]
+    if answer.distance > terms.largest_distance:
+        return [
+            "The picture is unlike those that the classifier learned from "
+            f"(distance {answer.distance:.1f}, limit {terms.largest_distance:.1f})."
+        ]
+    return []
+
+
+def conclude(
+    probabilities: NDArray[np.float64], classes: Sequence[str], terms: ClassifierTerms, reasons: Sequence[str] = ()
+) -> Classification:
+    """Name the likeliest class, or abstain.
+
+    Args:
+        probabilities: (class,), calibrated.
+        classes: their names.
+        terms: when to abstain.
+        reasons: why the input is outside of what the network knows.
+    """
+    told = list(reasons)
+    order = np.argsort(probabilities)[::-1]
+    if probabilities[order[0]] < terms.least_probability:
+        first, second = (CLASS_WORDS[classes[index]] for index in order[:2])
+        told.append(
+            f"Unsure between {first} ({100 * probabilities[order[0]]:.0f} %) and {second} "
+            f"({100 * probabilities[order[1]]:.0f} %): below {100 * terms.least_probability:.0f} % no class is named."
+        )
+    named = [cast(Label, name) for name in classes]
+    return Classification(
+        probabilities={name: round(float(value), 4) for name, value in zip(named, probabilities, strict=True)},
+        label=None if told else named[int(order[0])],
+        calibrated=True,
+        abstained=bool(told),
+        reasons=told,
+    )

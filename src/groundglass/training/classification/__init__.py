@@ -1,0 +1,1 @@
+"""Classifiers of slices: data sets, networks, training, explanation."""

@@ -1,0 +1,146 @@
+"""Labelled slices from folders, tables and volumes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.errors import DatasetError
+from groundglass.training.classification.records import ALIASES, LabelledSlice, label_of
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+KNOWN_FOLDERS = {"luna_no_pneumonia": "Normal"}
+"""Folders of one class; their own label says less than what is known of them."""
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit grey picture (rows, columns).
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise DatasetError(f"{path} cannot be read as a picture; expected PNG, JPEG, BMP or TIFF")
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def read_table(table: Path, *, source: str | None = None) -> Iterator[LabelledSlice]:
+    """Slices listed in a CSV file with the columns `file` and `label`, and perhaps `patient` and `split`.
+
+    Args:
+        table: the CSV file; `file` is relative to its folder.
+        source: name of the data set; the folder's by default.
+
+    Raises:
+        DatasetError: a column, a label or a picture is missing.
+    """
+    name = source or table.parent.name
+    with table.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    if not rows or not {"file", "label"} <= set(rows[0]):
+        found = ", ".join(rows[0]) if rows else "no rows"
+        raise DatasetError(f"{table} has {found}; expected the columns file, label and perhaps patient, split")
+    for row in rows:
+        yield LabelledSlice(
+            name=row["file"],
+            source=name,
+            patient=(row.get("patient") or "").strip() or None,
+            label=KNOWN_FOLDERS.get(name) or label_of(row["label"]),
+            split=(row.get("split") or "").strip(),
+            image=read_grey(table.parent / row["file"]),
+        )
+
+
+def read_folder(folder: Path, *, source: str | None = None) -> Iterator[LabelledSlice]:
+    """Pictures in folders named after their class, perhaps below folders `train`, `val` and `test`.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    name, seen = source or folder.name, 0
+    for place in sorted(path for path in folder.rglob("*") if path.is_dir() and _names_class(path)):
+        split = place.parent.name if place.parent.name in {"train", "val", "test"} else ""
+        for path in sorted(place.iterdir()):
+            if path.suffix.lower() in PICTURES:
+                seen += 1
+                file = str(path.relative_to(folder))
+                yield LabelledSlice(file, name, None, label_of(place.name), split, read_grey(path))
+    if not seen:
+        raise DatasetError(
+            f"no pictures in folders named after a class in {folder}; expected for example COVID/ and NonCOVID/, "
+            "or a table images.csv with the columns file, label, patient, split"
+        )
+
+
+def _names_class(path: Path) -> bool:
+    try:
+        label_of(path.name)
+    except DatasetError:
+        return False
+    return True
+
+
+def read_dataset(folder: Path) -> list[LabelledSlice]:
+    """One data set: `images.csv` where there is one, else folders of classes.
+
+    Raises:
+        DatasetError: neither is there.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"no folder {folder}; expected a data set of labelled slices")
+    table = folder / "images.csv"
+    return list(read_table(table)) if table.is_file() else list(read_folder(folder))
+
+
+def read_data(folder: Path) -> list[LabelledSlice]:
+    """A data set, or every data set in the folders of a folder.
+
+    Raises:
+        DatasetError: there is no labelled picture.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"no folder {folder}; expected a data set of labelled slices")
+    if (folder / "images.csv").is_file() or any(path.is_dir() and _names_class(path) for path in folder.iterdir()):
+        return read_dataset(folder)
+    parts = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    found = [one for part in parts if _is_dataset(part) for one in read_dataset(part)]
+    return found or list(read_folder(folder))
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / "images.csv").is_file() or any(path.is_dir() and _names_class(path) for path in folder.iterdir())
+
+
+def read_labelled_volume(
+    path: Path, *, label: str, infected: Iterable[int] | None = None, source: str = "ct_volumes"
+) -> Iterator[LabelledSlice]:
+    """Axial slices of a scan in display orientation.
+
+    Args:
+        path: any scan that `groundglass` reads.
+        label: what the infected slices show, as `label_of` reads it.
+        infected: numbers of the infected slices, counted from the head; all of them when None. The others count as
+            `Normal`.
+        source: name of the data set.
+    """
+    from groundglass.io.read import read_input
+    from groundglass.volume import CTVolume
+
+    volume = read_input(path)
+    if not isinstance(volume, CTVolume):
+        raise DatasetError(f"{path} holds pictures; expected a scan")
+    count, wanted = volume.geometry.shape[2], None if infected is None else set(infected)
+    for head in range(count):
+        image = np.asarray(volume.axial(count - 1 - head))
+        image = image.astype(np.int16) if volume.units == "HU" else np.clip(image, 0, 255).astype(np.uint8)
+        shown = label_of(label) if wanted is None or head in wanted else "Normal"
+        yield LabelledSlice(f"{volume.source.case}[{head}]", source, volume.source.case, shown, "", image)
+
+
+__all__ = ["ALIASES", "read_data", "read_dataset", "read_folder", "read_grey", "read_labelled_volume", "read_table"]

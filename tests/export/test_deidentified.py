@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from groundglass.cli.export import write_table
 from groundglass.export.case import load_case
 from groundglass.export.targets import DICOM_TARGETS, TARGETS, export_case
 from tests.support.finished import FRAME, SECRETS, SERIES, STUDY, Made
@@ -48,7 +49,7 @@ def test_no_file_outside_dicom_names_the_patient(place: str, made: Made, tmp_pat
     if place == "exports":
         folder = tmp_path / "exports"
         targets = [target for target in TARGETS if target not in DICOM_TARGETS]
-        export_case(load_case(made.folder), targets, folder)
+        export_case(load_case(made.folder), targets, folder, table=write_table)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) >= 5
     for path in files:

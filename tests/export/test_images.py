@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import SimpleITK
 import trimesh
 
+from groundglass.cli.export import write_table
 from groundglass.errors import InputNotFoundError, OptionError, UnreadableFileError, UnsupportedFormatError
 from groundglass.export.case import load_case
 from groundglass.export.codes import SEGMENTS
@@ -93,6 +95,18 @@ def test_the_list_names_every_file(files: Path) -> None:
     listed = json.loads((files / "export.json").read_text())["files"]
     assert {entry["file"] for entry in listed} == {path.name for path in files.iterdir()} - {"export.json"}
     assert all(len(entry["sha256"]) == 64 for entry in listed)
+
+
+def test_a_table_has_one_row_with_every_number(made: Made, tmp_path: Path) -> None:
+    export_case(load_case(made.folder), ["csv"], tmp_path, table=write_table)
+    text = (tmp_path / "measurements.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 1
+    numbers = made.result.measurements
+    assert float(rows[0]["involvement_percent_total"]) == pytest.approx(numbers.involvement_percent.total, rel=1e-3)
+    assert float(rows[0]["zones_right_lower_percent"]) == pytest.approx(numbers.zones[2].percent, rel=1e-3)
+    with pytest.raises(OptionError, match="csv needs"):
+        export_case(load_case(made.folder), ["csv"], tmp_path)
 
 
 def test_targets_are_checked() -> None:

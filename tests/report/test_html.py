@@ -187,7 +187,7 @@ def test_slices_are_real_pictures_with_outlines(page_text: str) -> None:
     page = Page(page_text)
     images = page.all("img")
     with_lung = int(make_case().lungs.labels.any(axis=(0, 1)).sum())
-    assert len(images) == with_lung + 2, "every slice with lung, a coronal and a sagittal plane"
+    assert len(images) == with_lung + 2 + 3, "every slice with lung, a coronal and a sagittal plane, three solid views"
     source = images[10]["src"]
     assert source is not None
     data = np.frombuffer(b64decode(source.split(",")[1]), np.uint8)

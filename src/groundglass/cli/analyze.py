@@ -90,10 +90,11 @@ def _targets(texts: list[str] | None) -> tuple[str, ...]:
 
 
 def _export(folder: Path, targets: tuple[str, ...], scan: Path, series: str | None) -> None:
+    from groundglass.cli.export import write_table
     from groundglass.export.case import load_case
     from groundglass.export.targets import export_case
 
-    export_case(load_case(folder), targets, folder / "export", source=scan, series=series)
+    export_case(load_case(folder), targets, folder / "export", source=scan, series=series, table=write_table)
 
 
 def exit_code(analysis: Analysis) -> int:

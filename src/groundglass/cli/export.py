@@ -13,6 +13,7 @@ from groundglass.cli.console import show
 from groundglass.errors import OptionError
 
 if TYPE_CHECKING:
+    from groundglass.analysis import Analysis
     from groundglass.export.targets import Exported
 
 
@@ -25,7 +26,8 @@ def command(
         list[str],
         typer.Option(
             "--to",
-            help="What to make, separated by commas: dicom-seg, dicom-sr, dicom-sc, nifti, seg-nrrd, stl, obj, glb.",
+            help="What to make, separated by commas: dicom-seg, dicom-sr, dicom-pdf, dicom-sc, pdf, nifti, seg-nrrd, "
+            "stl, obj, glb, csv.",
         ),
     ],
     output: Annotated[
@@ -73,7 +75,16 @@ def _from_analysis(
     from groundglass.export.targets import export_case
 
     case = load_case(folder)
-    return export_case(case, targets, output or case.folder / "export", source=source, series=series)
+    target = output or case.folder / "export"
+    return export_case(case, targets, target, source=source, series=series, table=write_table)
+
+
+def write_table(analysis: Analysis, path: Path) -> None:
+    """Write one analysis as a table of one row, with the columns of `batch`."""
+    from groundglass.batch.table import fact_row, measurement_row, write_csv
+
+    row = {"case": analysis.case, **measurement_row(analysis), **fact_row(analysis)}
+    write_csv([row], path, list(row))
 
 
 def _from_segmentation(path: Path, targets: tuple[str, ...], output: Path | None) -> list[Exported]:

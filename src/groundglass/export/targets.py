@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from groundglass import __version__
+from groundglass.analysis import Analysis
 from groundglass.errors import OptionError
 from groundglass.export.case import FinishedCase
 from groundglass.export.codes import SEGMENTS, Segment, segments
@@ -26,18 +27,23 @@ if TYPE_CHECKING:
 TARGETS = {
     "dicom-seg": "DICOM segmentation: lungs, ground-glass, consolidation",
     "dicom-sr": "DICOM structured report (TID 1500) of the measurements; writes the segmentation too",
+    "dicom-pdf": "the PDF report inside DICOM",
     "dicom-sc": "pictures with outlines as DICOM secondary captures",
+    "pdf": "the report as PDF",
     "nifti": "label maps with their names: lungs, infection, both in one",
     "seg-nrrd": "segmentation of 3D Slicer with names and colours",
     "stl": "surfaces, one file per label",
     "obj": "surfaces, one file per label",
     "glb": "surfaces in one coloured scene",
+    "csv": "all measurements as one row of a table",
 }
 """What can be made, and what it is."""
 
-DICOM_TARGETS = ("dicom-seg", "dicom-sr", "dicom-sc")
+DICOM_TARGETS = ("dicom-seg", "dicom-sr", "dicom-pdf", "dicom-sc")
 MASK_TARGETS = ("nifti", "seg-nrrd", "stl", "obj", "glb")
 MANIFEST = "export.json"
+
+TableWriter = Callable[[Analysis, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ def export_case(
     *,
     source: Path | None = None,
     series: str | None = None,
+    table: TableWriter | None = None,
     settings: Settings | None = None,
 ) -> list[Exported]:
     """Write a finished analysis in other formats.
@@ -84,6 +91,7 @@ def export_case(
         folder: where the files go; made if needed. `export.json` lists them.
         source: the DICOM series that was analyzed, for DICOM targets.
         series: its number or UID ending, where several series share the grid.
+        table: writes one analysis as a table, for the target `csv`.
         settings: limits on reading the source.
 
     Returns:
@@ -105,8 +113,22 @@ def export_case(
         if target in MASK_TARGETS:
             paths = write_masks(target, case.lungs, case.infection, folder, chosen=segments(case.analysis))
             written += [Exported(target, path) for path in paths]
+    if "pdf" in targets:
+        path = folder / "report.pdf"
+        atomic_write_bytes(path, _pdf(case))
+        written.append(Exported("pdf", path))
+    if "csv" in targets:
+        path = folder / "measurements.csv"
+        _table(table)(case.analysis, path)
+        written.append(Exported("csv", path))
     write_manifest(written, folder, case=case.analysis.case)
     return written
+
+
+def _table(writer: TableWriter | None) -> TableWriter:
+    if writer is None:
+        raise OptionError("csv needs a function that writes the table; the command line brings one")
+    return writer
 
 
 def export_segmentation(lungs: LabelMap, infection: LabelMap, targets: Sequence[str], folder: Path) -> list[Exported]:
@@ -197,9 +219,19 @@ def _datasets(case: FinishedCase, targets: Sequence[str], source: DicomSource) -
             from groundglass.export.dicom_sr import measurement_report
 
             made.append(("dicom-sr", "measurements.dcm", measurement_report(case, source, seg)))
+    if "dicom-pdf" in targets:
+        from groundglass.export.dicom_documents import encapsulated_pdf
+
+        made.append(("dicom-pdf", "report.dcm", encapsulated_pdf(_pdf(case), source)))
     if "dicom-sc" in targets:
         from groundglass.export.dicom_documents import secondary_captures
 
         captures = secondary_captures(case, source)
         made += [("dicom-sc", f"overlays/{n:04d}.dcm", capture) for n, capture in enumerate(captures, start=1)]
     return made
+
+
+def _pdf(case: FinishedCase) -> bytes:
+    from groundglass.report.pdf import pdf_report
+
+    return pdf_report(case.analysis, case.lungs, case.infection, overlay_png=case.overlay_png, licence=case.licence)

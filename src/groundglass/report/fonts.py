@@ -26,11 +26,17 @@ def font(size: int, *, bold: bool = False) -> Font:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _dejavu(bold: bool) -> Path | None:
+def font_folder() -> Path | None:
+    """The folder with DejaVu Sans; None where matplotlib is not installed."""
     spec = find_spec("matplotlib")
     for folder in spec.submodule_search_locations or () if spec else ():
-        name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-        path = Path(folder) / "mpl-data" / "fonts" / "ttf" / name
-        if path.is_file():
+        path = Path(folder) / "mpl-data" / "fonts" / "ttf"
+        if path.is_dir():
             return path
     return None
+
+
+def _dejavu(bold: bool) -> Path | None:
+    folder = font_folder()
+    path = folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf") if folder else None
+    return path if path is not None and path.is_file() else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from groundglass.report import wording
 from groundglass.report.contours import CONSOLIDATION, GROUND_GLASS, LEFT, RIGHT, polygons, svg_path
+from groundglass.report.solid import Solid
 from groundglass.report.views import View
 
 _LARGEST_SIDE = 512
@@ -51,6 +52,31 @@ class Slide:
     bar_percent: float | None
     level: float | None = None
     printed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SolidPicture:
+    """A picture of the bodies, ready for the template.
+
+    Attributes:
+        source: the pixels as a data URI.
+        title: from where they are seen.
+        width: in pixels.
+        height: in pixels.
+    """
+
+    source: str
+    title: str
+    width: int
+    height: int
+
+
+def solid_picture(solid: Solid) -> SolidPicture:
+    """Encode one picture of the bodies."""
+    height, width, _ = solid.pixels.shape
+    _, encoded = cv2.imencode(".jpg", solid.pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY + 8])
+    source = "data:image/jpeg;base64," + b64encode(encoded.tobytes()).decode("ascii")
+    return SolidPicture(source, solid.title, width, height)
 
 
 def slide(view: View, *, level: float | None = None, printed: bool = True) -> Slide:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from groundglass.analysis import Analysis
 from groundglass.report import wording
-from groundglass.report.gallery import Slide
+from groundglass.report.gallery import Slide, SolidPicture
 from groundglass.report.palette import (
     CONSOLIDATION,
     GROUND_GLASS,
@@ -38,6 +38,7 @@ class ReportImages:
         profile_words: the same in a sentence.
         density: chart of the lungs' density.
         shown_of: how many slices or pictures there are in all.
+        solids: lungs and infection as solid bodies; empty for pictures.
     """
 
     slides: Sequence[Slide]
@@ -48,6 +49,7 @@ class ReportImages:
     profile_words: str = ""
     density: Markup | None = None
     shown_of: int = 0
+    solids: Sequence[SolidPicture] = ()
 
 
 def render_report(analysis: Analysis, images: ReportImages, *, licence: str) -> str:
@@ -108,6 +110,7 @@ def methods_text(analysis: Analysis) -> str:
             "infection, 1 below 5 %, 2 from 5 to below 25 %, 3 from 25 to below 50 % and 4 from 50 % involvement; the "
             "severity score is the sum of the six zones (0 to 24)"
         )
+    parts.append(f"Cite as: Groundglass, version {run.groundglass} (computer software, Apache-2.0)")
     return ". ".join(parts) + "."
 
 

@@ -9,8 +9,9 @@ from groundglass.analysis import Analysis
 from groundglass.report import wording
 from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
 from groundglass.report.figures import overlay_montage, pictures_overlay, png_bytes
-from groundglass.report.gallery import Slide, slide
+from groundglass.report.gallery import Slide, slide, solid_picture
 from groundglass.report.html import ReportImages, render_report
+from groundglass.report.solid import solid_views
 from groundglass.report.views import (
     Grey,
     Profile,
@@ -77,6 +78,7 @@ def render_volume(
         profile_words=profile_sentence(measured),
         density=density,
         shown_of=volume.geometry.shape[2],
+        solids=[solid_picture(solid) for solid in solid_views(lungs, infection)] if shown else (),
     )
     return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
 

@@ -1,0 +1,46 @@
+"""The PDF report: what it says, how long it is, and that it depends on nothing outside."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from groundglass.finding import Finding
+from groundglass.report.figures import overlay_montage, png_bytes
+from groundglass.report.pdf import pdf_report
+from tests.report.conftest import LICENCE, Case, make_analysis, make_case
+
+pytestmark = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
+
+
+def text_of(pdf: bytes, folder: Path) -> str:
+    path = folder / "report.pdf"
+    path.write_bytes(pdf)
+    run = subprocess.run(["pdftotext", "-layout", str(path), "-"], capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_it_holds_the_numbers_the_licence_and_the_warning(case: Case, tmp_path: Path) -> None:
+    overlay = png_bytes(overlay_montage(case.volume, case.lungs, case.infection))
+    finding = Finding(code="thick-slices", severity="warning", text="Slices are #thick & *bold*.", action="Look.")
+    analysis = make_analysis(findings=[finding], case="case_1 [x] $y$")
+    pdf = pdf_report(analysis, case.lungs, case.infection, overlay_png=overlay, licence=LICENCE)
+    said = text_of(pdf, tmp_path)
+    for words in ("12.5 %", "10 of 24", "512 ml", "4,103 ml", "−790 HU", "10.1 % to 14.9 %", LICENCE):
+        assert words in said, words
+    for words in ("Not a medical device", "Research use only", "Slices are #thick & *bold*.", "case_1 [x] $y$"):
+        assert words in said, words
+    assert 2 <= said.count("\f") <= 3
+    assert len(pdf) < 5_000_000
+
+
+def test_without_lungs_it_says_so_and_gives_no_numbers(tmp_path: Path) -> None:
+    empty = make_case(lungs=False)
+    finding = Finding(code="no-lungs", severity="error", text="No lungs were found.", action="Check the input.")
+    pdf = pdf_report(make_analysis(findings=[finding]), empty.lungs, empty.infection, overlay_png=None, licence=LICENCE)
+    said = text_of(pdf, tmp_path)
+    assert "No lungs were found" in said
+    assert "Severity score" not in said

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from groundglass.analysis import Analysis
 from groundglass.report import wording
+from groundglass.report.attention import AttentionPicture
 from groundglass.report.gallery import Slide, SolidPicture
 from groundglass.report.palette import (
     CONSOLIDATION,
@@ -39,6 +40,7 @@ class ReportImages:
         density: chart of the lungs' density.
         shown_of: how many slices or pictures there are in all.
         solids: lungs and infection as solid bodies; empty for pictures.
+        attention: the slices that drove the classification, with their heat maps.
     """
 
     slides: Sequence[Slide]
@@ -50,6 +52,7 @@ class ReportImages:
     density: Markup | None = None
     shown_of: int = 0
     solids: Sequence[SolidPicture] = ()
+    attention: Sequence[AttentionPicture] = ()
 
 
 def render_report(analysis: Analysis, images: ReportImages, *, licence: str) -> str:

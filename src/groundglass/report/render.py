@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundglass.analysis import Analysis
+from groundglass.inference.cam import Attention
 from groundglass.report import wording
+from groundglass.report.attention import attention_pictures
 from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
 from groundglass.report.figures import overlay_montage, pictures_overlay, png_bytes
 from groundglass.report.gallery import Slide, slide, solid_picture
@@ -43,7 +45,13 @@ class RenderedReport:
 
 
 def render_volume(
-    volume: CTVolume, lungs: LabelMap, infection: LabelMap, *, analysis: Analysis, licence: str
+    volume: CTVolume,
+    lungs: LabelMap,
+    infection: LabelMap,
+    *,
+    analysis: Analysis,
+    licence: str,
+    attention: Sequence[Attention] = (),
 ) -> RenderedReport:
     """Draw the overlay and write the report of a scan.
 
@@ -53,6 +61,7 @@ def render_volume(
         infection: 1 = ground-glass, 2 = consolidation, on its grid.
         analysis: the record of the case.
         licence: terms of the model, as plain text.
+        attention: the slices that drove the classification.
 
     Raises:
         GeometryMismatchError: the labels are not on the grid of the scan.
@@ -78,13 +87,20 @@ def render_volume(
         profile_words=profile_sentence(measured),
         density=density,
         shown_of=volume.geometry.shape[2],
+        attention=attention_pictures(attention),
         solids=[solid_picture(solid) for solid in solid_views(lungs, infection)] if shown else (),
     )
     return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
 
 
 def render_pictures(
-    pictures: PictureSet, lungs: Sequence[Grey], infection: Sequence[Grey], *, analysis: Analysis, licence: str
+    pictures: PictureSet,
+    lungs: Sequence[Grey],
+    infection: Sequence[Grey],
+    *,
+    analysis: Analysis,
+    licence: str,
+    attention: Sequence[Attention] = (),
 ) -> RenderedReport:
     """Draw the overlay and write the report of a set of pictures.
 
@@ -94,6 +110,7 @@ def render_pictures(
         infection: for each picture uint8 (rows, columns), 1 = ground-glass, 2 = consolidation.
         analysis: the record of the case.
         licence: terms of the model, as plain text.
+        attention: the slices that drove the classification.
     """
     chosen = spread_pictures(infection, _SLIDES)
     printed = {chosen[place] for place in spread_pictures([infection[place] for place in chosen], _PRINTED)}
@@ -101,7 +118,8 @@ def render_pictures(
     slides = [slide(view, printed=place in printed) for place, view in zip(chosen, views, strict=True)]
     overlay = pictures_overlay(pictures, lungs, infection, analysis=analysis)
     worst = max(range(len(views)), key=lambda place: views[place].percent or 0.0)
-    images = ReportImages(slides=slides, start=worst, shown_of=len(pictures.slices))
+    drivers = attention_pictures(attention)
+    images = ReportImages(slides=slides, start=worst, shown_of=len(pictures.slices), attention=drivers)
     return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
 
 

@@ -1,0 +1,250 @@
+"""A whole evaluation: files, honesty about learned volumes and thresholds, failures, every door of the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from groundglass.cli.main import main
+from groundglass.errors import InputError, OptionError
+from groundglass.evaluation.layouts import read_data
+from groundglass.evaluation.predict import FolderPredictor, NetworkPredictor
+from groundglass.evaluation.published import published, published_for
+from groundglass.evaluation.records import Evaluation
+from groundglass.evaluation.run import evaluate
+from groundglass.evaluation.structures import INFECTION, LUNGS
+from groundglass.evaluation.summary import EvaluationOptions
+from groundglass.models.catalog import ModelCard, load_card
+from tests.evaluation.conftest import masks, save_volume
+
+OPTIONS = EvaluationOptions((LUNGS, INFECTION))
+
+
+class Painter:
+    """Stands in for a network: sees lungs as dark and infection as grey, sure of it to a given degree."""
+
+    size = 48
+    precision = "f32"
+
+    def __init__(self, card: ModelCard, doubt: int = 0) -> None:
+        self.card = card
+        self._doubt = doubt
+
+    def stream(self, slices: Iterable[NDArray[Any]], *, kind: str) -> Iterator[NDArray[np.uint8]]:
+        for image in slices:
+            lungs = np.where(image < 130, 240, 10)
+            infection = np.where((image > 100) & (image < 130), 220 - self._doubt, 30)
+            yield np.stack([lungs, infection, infection // 2]).astype(np.uint8)
+
+
+def painter(learned_from: tuple[str, ...] = (), doubt: int = 0) -> NetworkPredictor:
+    card = replace(load_card(), learned_from=learned_from)
+    return NetworkPredictor.of(Painter(card, doubt))  # type: ignore[arg-type]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_network_leaves_every_file(slices: Path, tmp_path: Path) -> None:
+    record = evaluate(read_data(slices), painter(), tmp_path / "out", OPTIONS)
+    out = tmp_path / "out"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"evaluation.json", "evaluation.html", "volumes.csv", "slices.csv", "figures", "panels"}
+    assert len(rows(out / "volumes.csv")) == 5 * 2
+    assert len(rows(out / "slices.csv")) == 5 * 3 * 2
+    assert len(list((out / "panels" / "infection").iterdir())) == 5
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".svg"}
+    read = Evaluation.model_validate_json((out / "evaluation.json").read_text())
+    assert read.schema_version == "1.0"
+    assert read.model is not None
+    assert read.of("lungs") == record.of("lungs")
+    assert (read.data.patients, read.data.volumes, read.data.slices) == (4, 5, 15)
+    dice = read.of("infection")
+    assert dice is not None
+    assert dice.metric("nsd") is None
+    assert dice.metric("volume_error_ml") is None
+    found = dice.metric("dice")
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval.low <= found.mean <= found.interval.high
+
+
+def test_the_page_needs_nothing_else_and_says_what_it_must(slices: Path, tmp_path: Path) -> None:
+    evaluate(read_data(slices), painter(), tmp_path, OPTIONS)
+    page = (tmp_path / "evaluation.html").read_text()
+    for outside in ('src="http', 'href="http', "@import", "<script"):
+        assert outside not in page
+    assert "flatter the network" in page
+    assert "does not list the volumes that the network learned from" in page
+    assert "Not a medical device" in page
+    assert "data:image/jpeg;base64," in page
+    for row in published_for("infection"):
+        assert row.protocol.split(",")[0] in page
+    assert page.count("<svg ") == 2 * 5 + 1
+
+
+def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path) -> None:
+    data = read_data(slices)
+    seen = painter(("beta", "gamma"))
+    record = evaluate(data, seen, tmp_path / "one", OPTIONS)
+    assert {one.volume for one in record.volumes} == {"alpha_1", "alpha_2", "delta"}
+    assert any("2 of 5 volumes" in text for text in record.warnings)
+    every = evaluate(data, seen, tmp_path / "two", replace(OPTIONS, include_learned=True))
+    assert {one.volume for one in every.volumes if one.learned_from} == {"beta", "gamma"}
+    # They are shown, but no number has them.
+    assert every.structures == record.structures
+    with pytest.raises(OptionError, match="learned from every volume"):
+        evaluate(data, painter(tuple(case.name for case in data.cases)), tmp_path, OPTIONS)
+
+
+def test_thresholds_come_from_other_patients(slices: Path, tmp_path: Path) -> None:
+    data = read_data(slices)
+    # So unsure that 0.5 finds no infection: only a chosen threshold does.
+    unsure = painter(("nobody",), doubt=120)
+    plain = evaluate(data.of_folds([0]), unsure, tmp_path / "plain", OPTIONS)
+    chosen = evaluate(data.of_folds([0]), unsure, tmp_path / "chosen", OPTIONS, validation=data.of_folds([1]))
+    before, after = plain.of("infection"), chosen.of("infection")
+    assert before is not None
+    assert after is not None
+    assert before.metric("dice").mean == 0.0  # type: ignore[union-attr]
+    assert after.metric("dice").mean > 0.9  # type: ignore[union-attr]
+    assert after.threshold_from == "validation data"
+    assert after.threshold is not None
+    assert 30 / 255 < after.threshold <= 100 / 255
+    assert chosen.validation is not None
+    assert chosen.validation.patients == 2
+    assert not any("flatter" in text for text in chosen.warnings)
+
+
+def test_the_same_patients_on_both_sides_are_refused(slices: Path, tmp_path: Path) -> None:
+    data = read_data(slices)
+    with pytest.raises(OptionError, match="2 patients are in the validation and in the test data"):
+        evaluate(data, painter(), tmp_path, OPTIONS, validation=data.of_folds([1]))
+    with pytest.raises(OptionError, match="masks have no threshold"):
+        evaluate(
+            data.of_folds([0]),
+            FolderPredictor(slices, (INFECTION,)),
+            tmp_path,
+            OPTIONS,
+            validation=data.of_folds([1]),
+        )
+
+
+def test_a_volume_that_fails_is_listed_and_the_others_go_on(slices: Path, tmp_path: Path) -> None:
+    (slices / "ct" / "beta__1.png").write_bytes(b"no picture")
+    record = evaluate(read_data(slices), painter(), tmp_path / "out", OPTIONS)
+    assert [failure.volume for failure in record.failures] == ["beta"]
+    assert "beta__1.png" in record.failures[0].message
+    assert len(record.volumes) == 4
+    assert "beta__1.png" in (tmp_path / "out" / "evaluation.html").read_text()
+    for path in (slices / "ct").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="not one volume"):
+        evaluate(read_data(slices), painter(), tmp_path / "out", OPTIONS)
+
+
+def test_perfect_masks_of_scans_with_millimetres(volumes: Path, tmp_path: Path) -> None:
+    predictor = FolderPredictor(volumes, (LUNGS, INFECTION))
+    record = evaluate(read_data(volumes), predictor, tmp_path / "out", OPTIONS, predictions="rival")
+    summary = record.of("infection")
+    assert summary is not None
+    for metric in ("dice", "iou", "nsd", "accuracy"):
+        assert summary.metric(metric).mean == 1.0  # type: ignore[union-attr]
+    assert summary.metric("hd95_mm").mean == 0.0  # type: ignore[union-attr]
+    assert summary.curves is None
+    score = record.volumes[0].of("infection")
+    assert score is not None
+    assert score.truth_ml == pytest.approx(score.scores.truth * 0.003)
+    assert record.involvement is not None
+    assert record.involvement.bias == 0.0
+    assert record.predictions == "rival"
+
+
+def test_masks_as_analyze_leaves_them(volumes: Path, tmp_path: Path) -> None:
+    for case, mask in (("coronacases_001", "coronacases_001"), ("radiopaedia_10_85902_1", "radiopaedia_10_85902_1")):
+        (tmp_path / "found" / case).mkdir(parents=True)
+        for source, name in (("lung_mask", "lungs"), ("infection_mask", "infection")):
+            shutil.copy(volumes / source / f"{mask}.nii.gz", tmp_path / "found" / case / f"{name}.nii.gz")
+    predictor = FolderPredictor(tmp_path / "found", (LUNGS, INFECTION))
+    record = evaluate(read_data(volumes), predictor, tmp_path / "out", OPTIONS, predictions="found")
+    assert [summary.metric("dice").mean for summary in record.structures] == [1.0, 1.0]  # type: ignore[union-attr]
+
+
+def test_sides_by_label_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lungs = masks(0)[0].T[:, :, None].repeat(4, axis=2) // 255
+    sides = lungs.copy()
+    sides[24:] *= 2
+    save_volume(tmp_path / "truth" / "a.nii.gz", sides)
+    save_volume(tmp_path / "rival" / "a.nii.gz", np.minimum(sides, 1))
+    arguments = ["evaluate", "--data", str(tmp_path / "truth"), "--predictions", str(tmp_path / "rival")]
+    arguments += ["-o", str(tmp_path / "out"), "--structure", "lungs", "--json", "--no-surfaces"]
+    assert main([*arguments, "--label", "right lung=1", "--label", "left lung=2"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    found = {one["structure"]: one["metrics"][0]["mean"] for one in record["structures"]}
+    assert found["left lung"] == 0.0
+    assert found["right lung"] == pytest.approx(2 / 3, abs=0.05)
+    assert record["structures"][1]["one_empty"] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "text"),
+    [
+        (["--predictions", "nowhere"], 3, "not a folder"),
+        (["--predictions", ".", "--model", "lungs-infection"], 2, "have nothing to do there"),
+        (["--label", "right lung=1"], 2, "needs --predictions"),
+        (["--threshold", "infection=2"], 2, "expected NAME=VALUE"),
+        (["--folds", "first"], 2, "expected numbers with commas"),
+        (["--folds", "9"], 2, "no fold 9"),
+        (["--model", "nothing"], 2, "no model at nothing"),
+        (["--structure", "heart"], 2, "heart"),
+    ],
+)
+def test_wrong_usage(
+    more: list[str], code: int, text: str, slices: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--data", str(slices), "-o", str(tmp_path / "out"), "-q", *more]) == code
+    assert text in " ".join(capsys.readouterr().err.split())
+
+
+def test_every_published_row_has_its_protocol() -> None:
+    assert len(published()) >= 15
+    for row in published():
+        assert row.dice is not None
+        assert 0.5 < row.dice < 1.0
+        assert len(row.protocol) > 10
+        assert row.source
+
+
+def test_memory_does_not_grow_with_volumes(slices: Path, tmp_path: Path) -> None:
+    """What stays of a volume is its numbers: two histograms a structure, no pixel."""
+    record = evaluate(read_data(slices), painter(), tmp_path, OPTIONS)
+    for volume in record.volumes:
+        assert len(volume.model_dump_json()) < 12_000
+
+
+def test_the_shipped_network_on_unseen_volumes(shared_data: Path, tmp_path: Path) -> None:
+    """The numbers of the model card come out again through `evaluate`."""
+    card = load_card()
+    held = {metric.name: metric.cases for metric in card.metrics}["infection Dice, covid20"]
+    small = read_data(shared_data / "covid20")
+    name = "radiopaedia_10_85902_1"
+    if name in card.learned_from or name not in held:
+        pytest.skip(f"the shipped network learned from {name}")
+    from groundglass.inference.segment import SliceSegmenter
+
+    data = replace(small, cases=tuple(case for case in small.cases if case.name == name))
+    record = evaluate(data, NetworkPredictor.of(SliceSegmenter(card)), tmp_path, OPTIONS)
+    score = record.volumes[0].of("infection")
+    assert score is not None
+    assert score.scores.dice == pytest.approx(held[name], abs=0.01)

@@ -5,6 +5,7 @@ read -> check -> network -> lungs -> infection -> measure -> record
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,10 +141,13 @@ def analyze(
     """
     options, settings = options or AnalysisOptions(), settings or Settings.from_environment()
     run = _Run(options, settings, StageClock(progress), datetime.now(UTC))
-    with run.clock.stage("read"):
-        image = read(scan, spacing=spacing, affine=affine, options=options, settings=settings)
-    with run.clock.stage("load network"):
-        networks = networks or Networks.load(options, settings)
+    # The networks are compiled while the scan is read; what is left of it counts as "load network".
+    with ThreadPoolExecutor(1, thread_name_prefix="networks") as helper:
+        loading = helper.submit(lambda: networks or Networks.load(options, settings))
+        with run.clock.stage("read"):
+            image = read(scan, spacing=spacing, affine=affine, options=options, settings=settings)
+        with run.clock.stage("load network"):
+            networks = loading.result()
     if isinstance(image, PictureSet):
         return _analyze_pictures(image, networks, run)
     return _analyze_volume(image, networks, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -62,11 +63,7 @@ class AnalysisResult:
         Raises:
             OutputError: the folder cannot be written.
         """
-        analysis, report = _timed(self.analysis, "report", self._render)
-        with case_folder(Path(folder), analysis.case) as (partial, final):
-            analysis, _ = _timed(analysis, "write", lambda: self._write_images(partial))
-            _write_report(partial, analysis, report)
-        return final
+        return _save(Path(folder), self.analysis, self._render, self._write_images)
 
     def _render(self) -> RenderedReport:
         from groundglass.report.render import render_volume
@@ -125,11 +122,7 @@ class PictureResult:
         Raises:
             OutputError: the folder cannot be written.
         """
-        analysis, report = _timed(self.analysis, "report", self._render)
-        with case_folder(Path(folder), analysis.case) as (partial, final):
-            analysis, _ = _timed(analysis, "write", lambda: self._write_images(partial))
-            _write_report(partial, analysis, report)
-        return final
+        return _save(Path(folder), self.analysis, self._render, self._write_images)
 
     def _render(self) -> RenderedReport:
         from groundglass.report.render import render_pictures
@@ -165,11 +158,23 @@ def mask_names(pictures: PictureSet) -> list[str]:
     ]
 
 
-def _timed(analysis: Analysis, stage: str, work: Callable[[], R]) -> tuple[Analysis, R]:
+def _save(
+    folder: Path, analysis: Analysis, render: Callable[[], RenderedReport], write_images: Callable[[Path], None]
+) -> Path:
+    """Write the images while the report is drawn, then the report with the seconds that both took."""
+    with case_folder(folder, analysis.case) as (partial, final), ThreadPoolExecutor(1) as helper:
+        writing = helper.submit(_timed, lambda: write_images(partial))
+        report, drawn = _timed(render)
+        _, written = writing.result()
+        seconds = analysis.run.seconds | {"report": drawn, "write": written}
+        run = analysis.run.model_copy(update={"seconds": seconds})
+        _write_report(partial, analysis.model_copy(update={"run": run}), report)
+    return final
+
+
+def _timed(work: Callable[[], R]) -> tuple[R, float]:
     start = time.perf_counter()
-    outcome = work()
-    seconds = analysis.run.seconds | {stage: round(time.perf_counter() - start, 3)}
-    return analysis.model_copy(update={"run": analysis.run.model_copy(update={"seconds": seconds})}), outcome
+    return work(), round(time.perf_counter() - start, 3)
 
 
 def _write_report(folder: Path, analysis: Analysis, report: RenderedReport) -> None:

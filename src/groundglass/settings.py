@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from groundglass.errors import OptionError
@@ -22,6 +24,8 @@ class Settings:
         max_voxels: largest volume accepted, in voxels (`GROUNDGLASS_MAX_VOXELS`).
         max_archive_bytes: largest unpacked size of an archive, in bytes (`GROUNDGLASS_MAX_ARCHIVE_BYTES`).
         max_files: most files read from one folder or archive (`GROUNDGLASS_MAX_FILES`).
+        cache: folder for what need not be found out twice (`GROUNDGLASS_CACHE`); the user's cache folder when empty,
+            nothing is kept when `off`.
     """
 
     threads: int = 0
@@ -29,6 +33,7 @@ class Settings:
     max_voxels: int = 1_200_000_000
     max_archive_bytes: int = 8 * 1024**3
     max_files: int = 20_000
+    cache: str = ""
 
     def __post_init__(self) -> None:
         """Reject values that mean nothing."""
@@ -57,7 +62,18 @@ class Settings:
             max_voxels=_whole_number(variables, "GROUNDGLASS_MAX_VOXELS", cls.max_voxels),
             max_archive_bytes=_whole_number(variables, "GROUNDGLASS_MAX_ARCHIVE_BYTES", cls.max_archive_bytes),
             max_files=_whole_number(variables, "GROUNDGLASS_MAX_FILES", cls.max_files),
+            cache=variables.get("GROUNDGLASS_CACHE", cls.cache),
         )
+
+    def cache_folder(self) -> Path | None:
+        """The folder for what need not be found out twice, which may not exist; None where nothing is to be kept."""
+        if self.cache == "off":
+            return None
+        if self.cache:
+            return Path(self.cache).expanduser()
+        usual = {"darwin": "~/Library/Caches", "win32": os.environ.get("LOCALAPPDATA", "~/AppData/Local")}
+        chosen = usual.get(sys.platform, os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        return Path(chosen).expanduser() / "groundglass"
 
 
 def without_ray_telemetry() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from groundglass.inference.memory import Memory
 
 Precision = Literal["auto", "f32", "bf16"]
 AGREEMENT = 0.1
@@ -65,13 +68,16 @@ class Engine:
         size: Side of the network input, pixels.
     """
 
-    def __init__(self, weights: Path, *, precision: Precision = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, weights: Path, *, precision: Precision = "auto", threads: int | None = None, cache: Path | None = None
+    ) -> None:
         """Compiles the network.
 
         Args:
             weights: ONNX file with one uint8 input ``[n, 1, size, size]`` and one output of probabilities.
             precision: ``"auto"`` takes bf16 where the processor has it and it agrees with f32 on `check_pictures`.
             threads: CPU threads; all by default.
+            cache: folder that remembers whether bf16 agrees with f32; found out anew each time when None.
         """
         openvino = import_openvino()
         self._openvino = openvino
@@ -84,7 +90,7 @@ class Engine:
         if precision == "bf16" or (precision == "auto" and self._bf16_available()):
             self.precision = "bf16"
         self._compiled = self._compile(self.precision)
-        if precision == "auto" and self.precision == "bf16" and not self._agrees():
+        if precision == "auto" and self.precision == "bf16" and not self._known_to_agree(weights, cache):
             self.precision = "f32"
             self._compiled = self._compile("f32")
 
@@ -95,6 +101,21 @@ class Engine:
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
         settings["INFERENCE_NUM_THREADS"] = self._threads
         return self._core.compile_model(self._model, "CPU", settings)
+
+    def _known_to_agree(self, weights: Path, cache: Path | None) -> bool:
+        """Whether bf16 agrees with f32, remembered for these weights, this OpenVINO and this processor."""
+        parts = (
+            hashlib.sha256(weights.read_bytes()).hexdigest(),
+            self._openvino.get_version(),
+            *(str(self._core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")),
+            str(AGREEMENT),
+        )
+        memory = Memory(cache, hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32])
+        known = memory.recall()
+        if known is None:
+            known = self._agrees()
+            memory.keep(known)
+        return known
 
     def _agrees(self) -> bool:
         pictures = check_pictures(self.size)

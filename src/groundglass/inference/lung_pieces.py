@@ -183,7 +183,10 @@ def _body(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
     hull = np.zeros_like(tissue)
     if len(boxes) > 1:
         largest = 1 + int(np.argmax(boxes[1:, cv2.CC_STAT_AREA]))
-        outline = cv2.convexHull(cv2.findNonZero(np.asarray(labels == largest, dtype=np.uint8)))
+        # The hull of the outline is that of the piece, from a hundredth of the points.
+        piece = np.asarray(labels == largest, dtype=np.uint8)
+        outlines, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        outline = cv2.convexHull(np.concatenate(outlines))
         cv2.fillConvexPoly(hull, outline, (1,))
     return hull
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,12 @@ class Networks:
         card = load_card(options.model)
         of_channel = dict(zip(card.channels, card.thresholds, strict=True))
         return cls(
-            SliceSegmenter(card, precision=settings.precision, threads=settings.threads or None),
+            SliceSegmenter(
+                card,
+                precision=settings.precision,
+                threads=settings.threads or None,
+                cache=settings.cache_folder(),
+            ),
             options.lung_threshold or of_channel["lung"],
             options.infection_threshold or of_channel["infection"],
         )
@@ -75,21 +80,25 @@ class Channels:
     Attributes:
         lung: (x, y, z) for a scan, (rows, columns) for a picture.
         infection: same shape.
-        consolidation: same shape; of infected tissue, how likely it is consolidated.
+        consolidation: same shape; of infected tissue, how likely it is consolidated. None where Hounsfield units say
+            so instead.
     """
 
     lung: NDArray[np.uint8]
     infection: NDArray[np.uint8]
-    consolidation: NDArray[np.uint8]
+    consolidation: NDArray[np.uint8] | None
 
 
 def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> Channels:
     """Lung, infection and consolidation of a scan; see `scan_channels`."""
-    ras = scan_channels(volume, segmenter, progress=progress)
-    return Channels(ras["lung"], ras["infection"], ras["consolidation"])
+    wanted = ("lung", "infection") if volume.units == "HU" else ("lung", "infection", "consolidation")
+    ras = scan_channels(volume, segmenter, progress=progress, wanted=wanted)
+    return Channels(ras["lung"], ras["infection"], ras.get("consolidation"))
 
 
-def scan_channels(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> dict[str, NDArray[np.uint8]]:
+def scan_channels(
+    volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step, wanted: Sequence[str] | None = None
+) -> dict[str, NDArray[np.uint8]]:
     """Run a network over the axial slices of a scan.
 
     Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), and the probabilities are
@@ -99,6 +108,7 @@ def scan_channels(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step
         volume: the scan.
         segmenter: the network.
         progress: called with (slices done, slices to do).
+        wanted: channels to keep; all when None.
 
     Returns:
         Channel -> probabilities, 0..255 for 0..1, on the scan's grid in RAS+ order, one axial slice contiguous in
@@ -108,11 +118,12 @@ def scan_channels(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step
     spacing = volume.geometry.spacing
     field = SquareField.of(rows, columns, spacing[1], spacing[0])
     seen = slices_to_look_at(count, spacing[2])
-    planes = {name: np.zeros((count, rows, columns), np.uint8) for name in segmenter.card.channels}
+    kept = [place for place, name in enumerate(segmenter.card.channels) if wanted is None or name in wanted]
+    planes = {segmenter.card.channels[place]: np.zeros((count, rows, columns), np.uint8) for place in kept}
     results = segmenter.stream(_axial_slices(volume, field, seen), kind="hu" if volume.units == "HU" else "picture")
     for done, (z, result) in enumerate(zip(seen, results, strict=True), start=1):
-        for name, probability in zip(segmenter.card.channels, result, strict=True):
-            planes[name][z] = field.crop(at_own_size(probability, *field.padded_shape))
+        for stack, place in zip(planes.values(), kept, strict=True):
+            stack[z] = field.crop(at_own_size(result[place], *field.padded_shape))
         progress(done, len(seen))
     for stack in planes.values():
         fill_between(stack, seen)

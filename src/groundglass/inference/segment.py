@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,27 @@ class SliceSegmenter:
     """
 
     def __init__(
-        self, card: ModelCard | None = None, *, precision: Precision = "auto", threads: int | None = None
+        self,
+        card: ModelCard | None = None,
+        *,
+        precision: Precision = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
     ) -> None:
         """Verifies and compiles the network.
+
+        Args:
+            card: The network; the shipped one by default.
+            precision: As for `Engine`.
+            threads: As for `Engine`.
+            cache: As for `Engine`.
 
         Raises:
             WeightsMissingError: The weights file is not there.
             WeightsCorruptError: The weights file is not the one of the card.
         """
         self.card = card or load_card()
-        self._engine = Engine(self.card.verify(), precision=precision, threads=threads)
+        self._engine = Engine(self.card.verify(), precision=precision, threads=threads, cache=cache)
 
     @property
     def size(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from groundglass.io.border import counted, no_warnings
 from groundglass.io.dicom_header import Frame, read_frames
 from groundglass.io.dicom_pixels import FrameDecoder
 from groundglass.io.dicom_series import SeriesInfo, choose_series, group_frames
-from groundglass.io.dicom_stack import Stack, build_stack
+from groundglass.io.dicom_stack import Plane, Stack, build_stack
 from groundglass.io.options import ReadOptions, require_size
 from groundglass.volume import CTVolume, Source
 
 _LISTED = 5
+_DECODERS = 2
+"""Frames decoded at a time; more gain little, for half of the work holds the interpreter's lock."""
 
 
 def read_dicom(paths: list[Path], name: str, options: ReadOptions, *, unreadable: tuple[Path, ...] = ()) -> CTVolume:
@@ -92,39 +95,56 @@ def _stack(frames: list[Frame], name: str, decoder: FrameDecoder, bad: tuple[Pat
 def _slabs(stack: Stack, decoder: FrameDecoder, options: ReadOptions) -> Iterator[NDArray[np.float32]]:
     """(columns, rows, n) pieces of the grid."""
     columns, rows, slices = stack.geometry.shape
-    planes = _Planes(stack, decoder)
-    for start in range(0, slices, SLAB):
-        options.progress("read", start, slices)
-        stop = min(start + SLAB, slices)
-        slab = np.empty((stop - start, rows, columns), dtype=np.float32)
-        for index in range(start, stop):
-            slab[index - start] = planes.plane(index)
-        yield slab.transpose(2, 1, 0)
+    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as helper:
+        frames = _Frames(stack, decoder, helper)
+        for start in range(0, slices, SLAB):
+            options.progress("read", start, slices)
+            planes = stack.planes[start : start + SLAB]
+            decoded = frames.of(planes)
+            slab = np.empty((len(planes), rows, columns), dtype=np.float32)
+            for target, plane in zip(slab, planes, strict=True):
+                _blend(target, plane, decoded)
+            yield slab.transpose(2, 1, 0)
     options.progress("read", slices, slices)
 
 
-class _Planes:
-    """Slices of the grid; the last two decoded frames are kept for interpolation."""
+def _blend(target: NDArray[np.float32], plane: Plane, decoded: dict[int, NDArray[np.float32]]) -> None:
+    if plane.weight in {0.0, 1.0}:
+        target[...] = decoded[plane.second if plane.weight else plane.first]
+        return
+    weight = np.float32(plane.weight)
+    target[...] = decoded[plane.first] * (1 - weight) + decoded[plane.second] * weight
 
-    def __init__(self, stack: Stack, decoder: FrameDecoder) -> None:
-        self._stack = stack
+
+class _Frames:
+    """Decoded frames, several at a time where each lies in a file of its own; the last ones are kept."""
+
+    def __init__(self, stack: Stack, decoder: FrameDecoder, helper: ThreadPoolExecutor) -> None:
+        self._frames = stack.frames
         self._decoder = decoder
-        self._recent: dict[int, NDArray[np.float32]] = {}
+        alone = len({frame.path for frame in stack.frames}) == len(stack.frames)
+        self._map = helper.map if alone else map
+        self._alone = alone
+        self._kept: dict[int, NDArray[np.float32]] = {}
 
-    def plane(self, index: int) -> NDArray[np.float32]:
-        plane = self._stack.planes[index]
-        if plane.weight == 0.0:
-            return self._frame(plane.first)
-        if plane.weight == 1.0:
-            return self._frame(plane.second)
-        weight = np.float32(plane.weight)
-        return self._frame(plane.first) * (1 - weight) + self._frame(plane.second) * weight
+    def of(self, planes: Sequence[Plane]) -> dict[int, NDArray[np.float32]]:
+        """The frames that make up some planes, by their number."""
+        wanted = sorted({index for plane in planes for index in _sources(plane)})
+        new = [index for index in wanted if index not in self._kept]
+        decoded = dict(zip(new, self._map(self._hounsfield, new), strict=True))
+        self._kept = {index: decoded[index] if index in decoded else self._kept[index] for index in wanted}
+        return self._kept
 
-    def _frame(self, index: int) -> NDArray[np.float32]:
-        if index not in self._recent:
-            self._recent = {key: value for key, value in self._recent.items() if key == index - 1}
-            self._recent[index] = self._decoder.hounsfield(self._stack.frames[index])
-        return self._recent[index]
+    def _hounsfield(self, index: int) -> NDArray[np.float32]:
+        # A decoder keeps the file that it read last, so threads cannot share one.
+        decoder = FrameDecoder() if self._alone else self._decoder
+        return decoder.hounsfield(self._frames[index])
+
+
+def _sources(plane: Plane) -> tuple[int, ...]:
+    if plane.weight in {0.0, 1.0}:
+        return (plane.second,) if plane.weight else (plane.first,)
+    return plane.first, plane.second
 
 
 def _damaged_text(paths: tuple[Path, ...]) -> str:

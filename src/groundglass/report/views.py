@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from groundglass.image.morphology import bounding_box
 from groundglass.volume import CTVolume, LabelMap, PictureSet
 
 LUNG_WINDOW = (-1350.0, 150.0)
@@ -254,12 +255,9 @@ def _richest(lungs: Grey, infection: Grey, axis: int) -> int:
 
 def _occupied(labels: Grey) -> Box | None:
     """Smallest box around all labels."""
-    across = np.nonzero(labels.reshape(labels.shape[0], -1).any(axis=1))[0]
-    if across.size == 0:
-        return None
-    first = slice(int(across[0]), int(across[-1]) + 1)
-    deep, tall = np.nonzero(labels[first].any(axis=0))
-    return first, slice(int(deep.min()), int(deep.max()) + 1), slice(int(tall.min()), int(tall.max()) + 1)
+    # The axes in the order of memory: a reduction across it takes fifty times as long.
+    box = bounding_box(labels.T)
+    return None if box is None else (box[2], box[1], box[0])
 
 
 def _widened(tight: Box | None, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Box:

@@ -30,10 +30,9 @@ def masks(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return lungs, np.where(lesion, 255, 0).astype(np.uint8)
 
 
-@pytest.fixture
-def slices(tmp_path: Path) -> Path:
+def write_slices(parent: Path) -> Path:
     """Five volumes of three slices of four patients in two folds, as pictures."""
-    folder = tmp_path / "slices"
+    folder = parent / "slices"
     for sub in ("ct", "lung", "infection"):
         (folder / sub).mkdir(parents=True)
     lines = ["file,volume,patient,slice_in_volume,fold"]
@@ -47,6 +46,12 @@ def slices(tmp_path: Path) -> Path:
             lines.append(f"{name},{volume},{patient},{index},{fold}")
     (folder / "slices.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture
+def slices(tmp_path: Path) -> Path:
+    """Five volumes of three slices of four patients in two folds, as pictures."""
+    return write_slices(tmp_path)
 
 
 def save_volume(path: Path, array: NDArray[np.generic], spacing: tuple[float, float, float] = (1.0, 1.5, 2.0)) -> None:

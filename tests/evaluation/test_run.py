@@ -5,14 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from groundglass.cli.main import main
 from groundglass.errors import InputError, OptionError
@@ -23,27 +20,11 @@ from groundglass.evaluation.records import Evaluation
 from groundglass.evaluation.run import evaluate
 from groundglass.evaluation.structures import INFECTION, LUNGS
 from groundglass.evaluation.summary import EvaluationOptions
-from groundglass.models.catalog import ModelCard, load_card
+from groundglass.models.catalog import load_card
 from tests.evaluation.conftest import masks, save_volume
+from tests.evaluation.painter import Painter
 
 OPTIONS = EvaluationOptions((LUNGS, INFECTION))
-
-
-class Painter:
-    """Stands in for a network: sees lungs as dark and infection as grey, sure of it to a given degree."""
-
-    size = 48
-    precision = "f32"
-
-    def __init__(self, card: ModelCard, doubt: int = 0) -> None:
-        self.card = card
-        self._doubt = doubt
-
-    def stream(self, slices: Iterable[NDArray[Any]], *, kind: str) -> Iterator[NDArray[np.uint8]]:
-        for image in slices:
-            lungs = np.where(image < 130, 240, 10)
-            infection = np.where((image > 100) & (image < 130), 220 - self._doubt, 30)
-            yield np.stack([lungs, infection, infection // 2]).astype(np.uint8)
 
 
 def painter(learned_from: tuple[str, ...] = (), doubt: int = 0) -> NetworkPredictor:

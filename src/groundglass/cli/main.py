@@ -15,7 +15,7 @@ import typer
 from typer import Exit
 
 from groundglass import __version__
-from groundglass.cli import analyze, batch, demo, doctor, evaluate, export, models
+from groundglass.cli import analyze, batch, crossval, demo, doctor, evaluate, export, models
 from groundglass.cli.console import errors_to
 from groundglass.errors import GroundglassError
 
@@ -51,6 +51,7 @@ def options(
 app.command("analyze")(analyze.command)
 app.command("batch")(batch.command)
 app.command("doctor")(doctor.command)
+app.command("crossval")(crossval.command)
 app.command("demo")(demo.command)
 app.command("evaluate")(evaluate.command)
 app.command("models")(models.command)

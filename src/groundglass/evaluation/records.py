@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from groundglass.analysis import Interval, ModelRecord, Record
+from groundglass.models.catalog import InvolvementBand
 
 SCHEMA_VERSION = "1.0"
 METRICS = (
@@ -245,6 +246,7 @@ class Evaluation(Record):
     warnings: list[str]
     structures: list[StructureSummary]
     involvement: Agreement | None
+    involvement_band: InvolvementBand | None = None
     volumes: list[VolumeScore]
     failures: list[Failure]
     folds: list[FoldRecord] = Field(default_factory=list)

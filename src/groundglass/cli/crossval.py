@@ -1,0 +1,139 @@
+"""`groundglass crossval`: how good a preset is on patients that its networks have not seen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundglass.cli.analyze import Json, Quiet
+from groundglass.cli.console import progress_bar
+from groundglass.cli.evaluate import Data, show_evaluation
+
+if TYPE_CHECKING:
+    from groundglass.evaluation.records import Evaluation
+    from groundglass.progress import Progress
+    from groundglass.training.crossval_report import CrossvalOptions
+
+
+class Split(StrEnum):
+    """How volumes are dealt to folds."""
+
+    patients = "patients"
+    slices = "slices"
+
+
+class Thresholds(StrEnum):
+    """Where thresholds come from."""
+
+    card = "card"
+    validation = "validation"
+    others = "others"
+
+
+def command(
+    data: Data,
+    preset: Annotated[
+        str | None, typer.Argument(metavar="[PRESET]", help="Name of a preset, or the path of a .toml file.")
+    ] = None,
+    run: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run: one folder per fold, page, tables, record.")
+    ] = Path("groundglass-crossval"),
+    folds_done: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--folds-done",
+            help="A network that is trained already, one for each fold, instead of a preset: a finished run, or an "
+            ".onnx file with its card; FOLD=PLACE where its card does not list what it learned from.",
+        ),
+    ] = None,
+    split: Annotated[
+        Split,
+        typer.Option("--split", help="patients, or slices: at random, which leaks; only to show what leakage does."),
+    ] = Split.patients,
+    folds: Annotated[int, typer.Option("--folds", min=2, help="Folds to make where the data have none.")] = 4,
+    thresholds: Annotated[
+        Thresholds,
+        typer.Option(
+            "--thresholds",
+            help="card: as trained; validation: chosen on a fold that is neither learned from nor scored; others: "
+            "chosen on the out-of-fold predictions of the other folds.",
+        ),
+    ] = Thresholds.card,
+    post_process: Annotated[
+        bool, typer.Option("--post-process", help="Clean lungs and infection as analyze does before scoring.")
+    ] = False,
+    surfaces: Annotated[bool, typer.Option("--surfaces/--no-surfaces", help="Compute NSD and HD95 (slow).")] = True,
+    steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Of folds, training and bootstrap.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Train one network per fold and score every volume by the network that has not seen its patient.
+
+    A run that was cut off goes on: finished folds are kept, an unfinished training is resumed. The folder gets
+    evaluation.html, evaluation.json, volumes.csv, slices.csv, figures/, panels/ and fold-N/.
+    """
+    from groundglass.evaluation.results import PAGE, to_json
+    from groundglass.training.crossval_report import CrossvalOptions
+
+    options = CrossvalOptions(
+        split=split.value,
+        folds=folds,
+        thresholds=thresholds.value,
+        post_processing=post_process,
+        surfaces=surfaces,
+        seed=seed,
+    )
+    with progress_bar(quiet or as_json) as progress:
+        if folds_done:
+            record = _of_finished(preset, data, run, folds_done, options, progress)
+        else:
+            record = _of_preset(preset, data, run, steps, options, progress)
+    if as_json:
+        print(to_json(record))
+    else:
+        show_evaluation(record, run / PAGE)
+    return 1 if record.failures else 0
+
+
+def _of_finished(
+    preset: str | None, data: Path, run: Path, places: list[str], options: CrossvalOptions, progress: Progress
+) -> Evaluation:
+    from dataclasses import replace
+
+    from groundglass.errors import OptionError
+    from groundglass.evaluation.layouts import read_data
+    from groundglass.training.crossval import cross_validate
+    from groundglass.training.crossval_models import finished_models
+    from groundglass.training.crossval_splits import with_patient_folds
+
+    if preset is not None or options.split != "patients" or options.thresholds == "validation":
+        raise OptionError("--folds-done takes networks as they are: no preset, no --split, no --thresholds validation")
+    labelled, _ = with_patient_folds(read_data(data), options.folds, options.seed)
+    model_of, cards = finished_models(places, labelled)
+    known = replace(options, recipe={"networks": {str(fold): card.sha256 for fold, card in sorted(cards.items())}})
+    name = next(iter(cards.values())).name
+    return cross_validate(name, labelled, data, run, model_of, known, progress=progress)
+
+
+def _of_preset(
+    preset: str | None, data: Path, run: Path, steps: int | None, options: CrossvalOptions, progress: Progress
+) -> Evaluation:
+    from dataclasses import replace
+
+    from groundglass.errors import OptionError
+    from groundglass.evaluation.layouts import read_data
+    from groundglass.training.crossval import cross_validate
+    from groundglass.training.crossval_models import trained
+    from groundglass.training.presets import load_preset
+    from groundglass.training.run import TrainOptions
+
+    if preset is None:
+        raise OptionError("no preset is named; name one, or give trained networks with --folds-done")
+    recipe = load_preset(preset)
+    known = replace(options, recipe={"preset": recipe.model_dump(mode="json"), "steps": steps})
+    model_of = trained(recipe, TrainOptions(steps=steps, seed=options.seed, cache=run / "cache"), progress)
+    return cross_validate(recipe.name, read_data(data), data, run, model_of, known, progress=progress)

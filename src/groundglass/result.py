@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ from groundglass.io.write import atomic_write_bytes, case_folder, write_nifti
 from groundglass.volume import CTVolume, Heatmap, LabelMap, PictureSet
 
 if TYPE_CHECKING:
+    from groundglass.inference.cam import Attention
     from groundglass.report.render import RenderedReport
 
 R = TypeVar("R")
@@ -35,6 +36,7 @@ class AnalysisResult:
         infection: 1 = ground-glass, 2 = consolidation, on the scan's grid.
         probability: probability of infection, where it was asked for.
         licence: terms of the network's training data, printed in the report.
+        attention: the slices that drove the classification, with their heat maps.
     """
 
     analysis: Analysis
@@ -43,6 +45,7 @@ class AnalysisResult:
     infection: LabelMap
     probability: Heatmap | None
     licence: str
+    attention: list[Attention] = field(default_factory=list)
 
     @property
     def measurements(self) -> Measurements:
@@ -74,6 +77,7 @@ class AnalysisResult:
             infection=self.infection,
             analysis=self.analysis,
             licence=self.licence,
+            attention=self.attention,
         )
 
     def _write_images(self, folder: Path) -> None:
@@ -94,6 +98,7 @@ class PictureResult:
         infection: per picture uint8 (rows, columns), 1 = ground-glass, 2 = consolidation.
         probability: per picture uint8 (rows, columns), 0..255 for 0..1, where it was asked for.
         licence: terms of the network's training data, printed in the report.
+        attention: the slices that drove the classification, with their heat maps.
     """
 
     analysis: Analysis
@@ -102,6 +107,7 @@ class PictureResult:
     infection: list[NDArray[np.uint8]]
     probability: list[NDArray[np.uint8]] | None
     licence: str
+    attention: list[Attention] = field(default_factory=list)
 
     @property
     def measurements(self) -> Measurements:
@@ -133,6 +139,7 @@ class PictureResult:
             infection=self.infection,
             analysis=self.analysis,
             licence=self.licence,
+            attention=self.attention,
         )
 
     def _write_images(self, folder: Path) -> None:

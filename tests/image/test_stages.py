@@ -14,7 +14,7 @@ def body() -> np.ndarray:
     """A body with two dark lungs (`check_pictures`) on a table."""
     picture = check_pictures(256, 1)[0, 0].copy()
     picture[230:236, 20:236] = 220
-    return picture
+    return np.asarray(picture)
 
 
 def true_lungs() -> np.ndarray:

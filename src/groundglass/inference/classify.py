@@ -125,7 +125,7 @@ class SliceClassifier:
 
         def keep(request: Any, index: int) -> None:  # noqa: ANN401 - the library has no types
             logits, distance, activation = (np.array(request.get_output_tensor(i).data[0]) for i in range(3))
-            done[index] = (logits, float(distance), activation)
+            done[index] = (logits, float(distance[0]), activation)
 
         queue.set_callback(keep)
         for index, view in enumerate(views):

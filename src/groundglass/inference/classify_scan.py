@@ -71,13 +71,16 @@ def deciding(probabilities: NDArray[np.float64], classes: Sequence[str]) -> list
     return [int(index) for index in order[:count]]
 
 
-def classify_volume(volume: CTVolume, channels: Channels, classifier: SliceClassifier) -> Judgement | None:
+def classify_volume(
+    volume: CTVolume, channels: Channels, classifier: SliceClassifier, *, label: str | None = None
+) -> Judgement | None:
     """Classify a scan.
 
     Args:
         volume: the scan.
         channels: what the segmentation network found, on its grid.
         classifier: the network.
+        label: class whose evidence is shown; the likeliest when None.
 
     Returns:
         None where there is no lung.
@@ -89,26 +92,33 @@ def classify_volume(volume: CTVolume, channels: Channels, classifier: SliceClass
     depth = volume.geometry.shape[2]
     inputs = [SliceInput(_shown(volume, z), _plane(channels.lung, z), _plane(channels.infection, z)) for z in chosen]
     titles = [f"Slice {depth - z} of {depth}" for z in chosen]
-    return _judge(inputs, [depth - z for z in chosen], titles, classifier)
+    return _judge(inputs, [depth - z for z in chosen], titles, classifier, label)
 
 
-def classify_pictures(pictures: PictureSet, channels: Sequence[Channels], classifier: SliceClassifier) -> Judgement:
+def classify_pictures(
+    pictures: PictureSet, channels: Sequence[Channels], classifier: SliceClassifier, *, label: str | None = None
+) -> Judgement:
     """Classify pictures, each by itself, and the set of them as if it were a scan.
 
     Args:
         pictures: the pictures.
         channels: what the segmentation network found in each.
         classifier: the network.
+        label: class whose evidence is shown; the likeliest when None.
     """
     inputs = [
         SliceInput(picture.pixels, one.lung, one.infection)
         for picture, one in zip(pictures.slices, channels, strict=True)
     ]
-    return _judge(inputs, list(range(1, len(inputs) + 1)), [one.name for one in pictures.slices], classifier)
+    return _judge(inputs, list(range(1, len(inputs) + 1)), [one.name for one in pictures.slices], classifier, label)
 
 
 def _judge(
-    inputs: Sequence[SliceInput], numbers: Sequence[int], titles: Sequence[str], classifier: SliceClassifier
+    inputs: Sequence[SliceInput],
+    numbers: Sequence[int],
+    titles: Sequence[str],
+    classifier: SliceClassifier,
+    label: str | None,
 ) -> Judgement:
     answers = list(classifier.answers(inputs))
     classes, terms = classifier.card.channels, classifier.terms
@@ -120,7 +130,7 @@ def _judge(
     chosen = [pool[index] for index in deciding(each[pool], classes)]
     overall = each[chosen].mean(axis=0)
     result = conclude(overall, classes, terms, _doubts(strange, len(known)))
-    shown_class = classes[int(overall.argmax())]
+    shown_class = label or classes[int(overall.argmax())]
     views = [attention(titles[i], inputs[i], answers[i], classes, shown_class) for i in chosen]
     driving = [_driving(numbers[index], each[index], classes, view) for index, view in zip(chosen, views, strict=True)]
     return Judgement(

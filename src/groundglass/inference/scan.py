@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
 from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
+from groundglass.inference.classify import SliceClassifier
 from groundglass.inference.segment import SliceSegmenter, at_own_size
-from groundglass.models.catalog import load_card
+from groundglass.models.catalog import CLASSIFIER, available, load_card
 from groundglass.options import AnalysisOptions
 from groundglass.settings import Settings
 from groundglass.volume import CTVolume, PictureSet
@@ -29,11 +30,13 @@ class Networks:
         segmenter: lung and infection network.
         lung_threshold: lung probability from which a pixel is lung.
         infection_threshold: infection probability from which a lung pixel is infected.
+        classifier: what names the disease; None where the package has no such network.
     """
 
     segmenter: SliceSegmenter
     lung_threshold: float
     infection_threshold: float
+    classifier: SliceClassifier | None = None
 
     @classmethod
     def load(cls, options: AnalysisOptions | None = None, settings: Settings | None = None) -> Networks:
@@ -54,13 +57,14 @@ class Networks:
             ),
             options.lung_threshold or of_channel["lung"],
             options.infection_threshold or of_channel["infection"],
+            SliceClassifier(threads=settings.threads or None) if CLASSIFIER in available() else None,
         )
 
     @property
     def records(self) -> list[ModelRecord]:
         """Name and checksum of each network, for the run record."""
-        card = self.segmenter.card
-        return [ModelRecord(name=card.name, sha256=card.sha256)]
+        cards = [self.segmenter.card, *([self.classifier.card] if self.classifier else [])]
+        return [ModelRecord(name=card.name, sha256=card.sha256) for card in cards]
 
     @property
     def precision(self) -> str:

@@ -1,0 +1,149 @@
+"""What the classifier's answer for a scan or a picture rests on: pictures and numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.analysis import Classification
+from groundglass.errors import InvalidImageError, OptionError, WeightsMissingError
+from groundglass.image.stages import STAGES, all_stages
+from groundglass.inference.cam import Attention
+from groundglass.inference.classify_scan import Judgement, classify_pictures, classify_volume
+from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
+from groundglass.io.write import atomic_write_bytes, case_folder
+from groundglass.options import AnalysisOptions
+from groundglass.pipeline import read
+from groundglass.progress import Progress, silent
+from groundglass.report.attention import panels
+from groundglass.settings import Settings
+from groundglass.volume import PictureSet
+
+STAGE_SIDE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """An answer and what it rests on.
+
+    Attributes:
+        case: name of the input.
+        classification: the answer.
+        label: class whose evidence is shown.
+        attention: the slices that drove the answer, the most conspicuous first, with their heat maps.
+    """
+
+    case: str
+    classification: Classification
+    label: str
+    attention: list[Attention]
+
+    def record(self) -> dict[str, Any]:
+        """The numbers, as they stand in `explanation.json`."""
+        shown = [
+            {"slice": one.title, "attention_in_lungs_percent": None if one.in_lungs is None else 100.0 * one.in_lungs}
+            for one in self.attention
+        ]
+        said = self.classification.model_dump(mode="json")
+        return {"case": self.case, "classification": said, "evidence_for": self.label, "shown": shown}
+
+    def save(self, folder: str | Path, *, stages: bool = False) -> Path:
+        """Write `explanation.json` and one picture per slice into `folder/<case>/`.
+
+        Args:
+            folder: where the case's folder goes.
+            stages: also draw the five image stages of each slice.
+
+        Returns:
+            The folder of the case.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with case_folder(Path(folder), self.case) as (partial, final):
+            for number, one in enumerate(self.attention, start=1):
+                atomic_write_bytes(partial / f"evidence-{number}.png", _png(panels(one)))
+                if stages:
+                    atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey)))
+            text = json.dumps(self.record(), indent=2) + "\n"
+            atomic_write_bytes(partial / "explanation.json", text.encode())
+        return final
+
+
+def explain(
+    scan: str | Path,
+    *,
+    label: str | None = None,
+    networks: Networks | None = None,
+    progress: Progress = silent,
+) -> Explanation:
+    """Find what the classification of a scan or of pictures rests on.
+
+    Args:
+        scan: anything that `groundglass.analyze` reads.
+        label: class whose evidence is shown; the likeliest when None.
+        networks: loaded networks.
+        progress: called with (stage, done, total).
+
+    Raises:
+        InputError: the input cannot be used, or shows no lungs.
+        OptionError: there is no such class.
+        ModelError: a network is missing or damaged.
+    """
+    options, settings = AnalysisOptions(), Settings.from_environment()
+    progress("read", 0, 0)
+    image = read(scan, options=options, settings=settings)
+    networks = networks or Networks.load(options, settings)
+    classifier = networks.classifier
+    if classifier is None:
+        raise WeightsMissingError("this installation has no classifier; reinstall groundglass")
+    if label is not None and label not in classifier.card.channels:
+        raise OptionError(f"no class {label!r}; expected one of {', '.join(classifier.card.channels)}")
+
+    def step(done: int, total: int) -> None:
+        progress("network", done, total)
+
+    judged: Judgement | None
+    if isinstance(image, PictureSet):
+        channels = picture_probabilities(image, networks.segmenter, progress=step)
+        case, judged = image.case, classify_pictures(image, channels, classifier, label=label)
+    else:
+        maps = scan_probabilities(image, networks.segmenter, progress=step)
+        case, judged = image.source.case, classify_volume(image, maps, classifier, label=label)
+    if judged is None:
+        raise InvalidImageError(f"{case}: no lungs were found; expected a chest CT")
+    return Explanation(case, judged.classification, judged.attention[0].label, judged.attention)
+
+
+def stages_picture(grey: NDArray[np.uint8], lungs: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """The five stages of a slice side by side, RGB, each in a square of `STAGE_SIDE` pixels with its name below.
+
+    Args:
+        grey: the slice (rows, columns).
+        lungs: probability of lung, 0..255; found by a classical method when None.
+    """
+    tiles = []
+    for name, picture in all_stages(grey, lungs).items():
+        factor = STAGE_SIDE / max(picture.shape)
+        rows, columns = (max(1, round(side * factor)) for side in picture.shape)
+        tile = np.full((STAGE_SIDE + 24, STAGE_SIDE), 40, np.uint8)
+        top, left = (STAGE_SIDE - rows) // 2, (STAGE_SIDE - columns) // 2
+        tile[top : top + rows, left : left + columns] = cv2.resize(picture, (columns, rows))
+        cv2.putText(tile, name, (6, STAGE_SIDE + 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230.0,), 1, cv2.LINE_AA)
+        tiles.append(tile)
+    row = np.concatenate(tiles, axis=1)
+    return np.repeat(row[:, :, None], 3, axis=2)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    _, data = cv2.imencode(".png", pixels[:, :, ::-1])
+    return bytes(data)
+
+
+__all__ = ["STAGES", "Explanation", "explain", "stages_picture"]

@@ -1,6 +1,6 @@
 """The main job: the order of the stages and nothing else.
 
-read -> check -> network -> lungs -> infection -> measure -> record
+read -> check -> network -> lungs -> infection -> measure -> classify -> record
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from groundglass.analysis import Analysis, Measurements, SliceRecord, SourceReco
 from groundglass.check import check_lungs, check_pictures, check_volume
 from groundglass.finding import Finding
 from groundglass.geometry import Vector3
+from groundglass.inference.classify_scan import Judgement, classify_pictures, classify_volume
 from groundglass.inference.infection import segment_infection, segment_infection_2d, subtype_method
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
@@ -179,9 +180,15 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume))
         band = networks.segmenter.card.involvement_interval
         measurements = with_interval(measurements, [(channels.infection, lungs.labels)], band)
+    judged = None
+    if networks.classifier is not None:
+        with run.clock.stage("classify"):
+            judged = classify_volume(volume, channels, networks.classifier)
     probability = Heatmap(channels.infection, volume.geometry, volume.source) if run.options.probability else None
     analysis = _record(volume.source.case, volume_source(volume), measurements, findings, networks, run)
-    return AnalysisResult(analysis, volume, lungs, infection, probability, networks.licence)
+    analysis = _with_classification(analysis, judged)
+    attention = judged.attention if judged else []
+    return AnalysisResult(analysis, volume, lungs, infection, probability, networks.licence, attention)
 
 
 def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> PictureResult:
@@ -207,9 +214,26 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
         measurements = with_interval(measure_pictures(pairs), parts, band)
     if not any(lung.any() for lung in lungs):
         findings.append(NO_LUNGS)
+    judged = None
+    if networks.classifier is not None:
+        with run.clock.stage("classify"):
+            judged = classify_pictures(pictures, channels, networks.classifier)
     analysis = _record(pictures.case, picture_source(pictures), measurements, findings, networks, run, slices)
+    analysis = _with_classification(analysis, judged)
     probability = [one.infection for one in channels] if run.options.probability else None
-    return PictureResult(analysis, pictures, lungs, infection, probability, networks.licence)
+    attention = judged.attention if judged else []
+    return PictureResult(analysis, pictures, lungs, infection, probability, networks.licence, attention)
+
+
+def _with_classification(analysis: Analysis, judged: Judgement | None) -> Analysis:
+    """The record with the classifier's answer for the whole and for each picture."""
+    if judged is None:
+        return analysis
+    slices = analysis.slices
+    if slices is not None:
+        pairs = zip(slices, judged.pictures, strict=True)
+        slices = [one.model_copy(update={"classification": answer}) for one, answer in pairs]
+    return analysis.model_copy(update={"classification": judged.classification, "slices": slices})
 
 
 NO_LUNGS = Finding(

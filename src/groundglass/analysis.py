@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from groundglass.finding import Finding
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 Label = Literal["COVID", "OtherPneumonia", "Normal"]
 
@@ -71,6 +71,7 @@ class Zone(Record):
     """One third (upper, middle, lower) of one lung, by the lung's own height.
 
     `score` is 0 without infection, 1 below 5 %, 2 from 5 to below 25 %, 3 from 25 to below 50 %, 4 from 50 %.
+    `near_edge` says whether the score changes within the uncertainty of the involvement; None where that is not known.
     """
 
     name: str
@@ -78,6 +79,30 @@ class Zone(Record):
     infection_ml: float | None
     percent: float | None
     score: int | None = Field(ge=0, le=4)
+    ground_glass_ml: float | None = None
+    consolidation_ml: float | None = None
+    near_edge: bool | None = None
+
+
+class Lobe(Record):
+    """One lobe of a lobe mask that the user brought.
+
+    `score` is 0 without infection, 1 below 5 %, 2 from 5 to below 25 %, 3 from 25 to below 50 %, 4 from 50 to 75 %,
+    5 above 75 %.
+    """
+
+    name: str
+    lung_ml: float
+    infection_ml: float
+    percent: float | None
+    score: int | None = Field(ge=0, le=5)
+
+
+class ScoreRange(Record):
+    """The lowest and the highest score within the uncertainty of the involvement."""
+
+    low: int = Field(ge=0, le=24)
+    high: int = Field(ge=0, le=24)
 
 
 class HUHistogram(Record):
@@ -100,6 +125,39 @@ class DensityBand(Record):
     ml: float
 
 
+class LungDensity(Record):
+    """Density of both lungs or of one (infection included), in Hounsfield units.
+
+    `laa_950_percent` is the share below -950 HU, `haa_percent` the share from -600 to -250 HU.
+    """
+
+    name: str
+    mean_hu: float
+    sd_hu: float
+    percentiles_hu: dict[str, float]
+    laa_950_percent: float
+    haa_percent: float
+
+
+class Lesions(Record):
+    """Connected pieces of infection of at least `smallest_ml`, and where the infection lies.
+
+    Shares are percent of the infected volume; those of the lung itself stand beside them for comparison.
+    """
+
+    count: int
+    right: int
+    left: int
+    smallest_ml: float
+    largest_ml: list[float]
+    median_ml: float | None
+    bilateral: bool
+    peripheral_percent: float | None
+    peripheral_lung_percent: float
+    posterior_percent: float | None
+    posterior_lung_percent: float
+
+
 class Measurements(Record):
     """The numbers of one scan, or of one picture or set of pictures (millilitres and HU are then None)."""
 
@@ -115,6 +173,12 @@ class Measurements(Record):
     density_bands: list[DensityBand] | None
     consolidation_share_percent: float | None
     subtype_method: Literal["hu-threshold", "network"] | None
+    high_opacity_percent: Involvement | None = None
+    zonal_severity_range: ScoreRange | None = None
+    lung_density: list[LungDensity] | None = None
+    lesions: Lesions | None = None
+    lobes: list[Lobe] | None = None
+    lobar_severity_score: int | None = Field(default=None, ge=0, le=25)
 
 
 class DrivingSlice(Record):

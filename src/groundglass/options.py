@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from groundglass.errors import OptionError
 
@@ -18,6 +19,7 @@ class AnalysisOptions:
         model: name of the segmentation network.
         lung_threshold: lung probability from which a pixel is lung; None takes the model card's.
         infection_threshold: infection probability from which a lung pixel is infected; None takes the model card's.
+        lobes: lobe mask of the scan (of TotalSegmentator or lungmask), for the lobe score.
     """
 
     series: str | None = None
@@ -26,6 +28,7 @@ class AnalysisOptions:
     model: str = "lungs-infection"
     lung_threshold: float | None = None
     infection_threshold: float | None = None
+    lobes: Path | None = None
 
     def __post_init__(self) -> None:
         """Reject thresholds outside 0..1."""
@@ -36,4 +39,5 @@ class AnalysisOptions:
 
     def as_record(self) -> dict[str, str | bool | float | None]:
         """The options as they stand in the run record."""
-        return asdict(self)
+        # Where the file of the lobes lies is nobody's business; that there was one is.
+        return asdict(self) | {"lobes": self.lobes is not None}

@@ -23,8 +23,9 @@ from groundglass.inference.infection import segment_infection, segment_infection
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.convert import from_array, from_nibabel, from_simpleitk
+from groundglass.io.labels import read_label_map
 from groundglass.io.read import ScanFiles, read_input, read_scan_files
-from groundglass.measure import measure, measure_pictures, with_interval
+from groundglass.measure import check_measurements, measure, measure_pictures, with_interval, with_score_range
 from groundglass.options import AnalysisOptions
 from groundglass.progress import Progress, StageClock, silent
 from groundglass.result import AnalysisResult, PictureResult
@@ -177,9 +178,12 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
             channels.infection, channels.consolidation, volume, lungs, threshold=networks.infection_threshold
         )
     with run.clock.stage("measure"):
-        measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume))
+        lobes = None if run.options.lobes is None else read_label_map(run.options.lobes, volume.source.case, {})
+        measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume), lobes=lobes)
         band = networks.segmenter.card.involvement_interval
         measurements = with_interval(measurements, [(channels.infection, lungs.labels)], band)
+        measurements = with_score_range(measurements)
+        findings += check_measurements(measurements)
     judged = None
     if networks.classifier is not None:
         with run.clock.stage("classify"):

@@ -43,6 +43,10 @@ def command(
     infection_threshold: Annotated[
         float | None, typer.Option(help="Infection probability from which lung counts as infected.")
     ] = None,
+    lobes: Annotated[
+        Path | None,
+        typer.Option(help="Lobe mask of the scan (TotalSegmentator or lungmask labels) for the lobe score, 0 to 25."),
+    ] = None,
     export: Annotated[
         list[str] | None,
         typer.Option("--export", help="Also write other formats into OUT/CASE/export, e.g. dicom-seg,dicom-sr,stl."),
@@ -64,6 +68,7 @@ def command(
         allow_irregular=allow_irregular,
         probability=probability,
         infection_threshold=infection_threshold,
+        lobes=lobes,
     )
     check_output_folder(output)
     targets = _targets(export)

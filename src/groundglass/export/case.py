@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import ValidationError
 
 from groundglass.analysis import Analysis
 from groundglass.errors import InputNotFoundError, InvalidImageError, UnreadableFileError, UnsupportedFormatError
-from groundglass.io.options import ReadOptions
+from groundglass.io.labels import read_label_map
 from groundglass.io.write import MARKER
 from groundglass.models.catalog import available, load_card
-from groundglass.volume import INFECTION_NAMES, LUNG_NAMES, LabelMap, Source
+from groundglass.volume import INFECTION_NAMES, LUNG_NAMES, LabelMap
 
 LUNGS, INFECTION, OVERLAY = "lungs.nii.gz", "infection.nii.gz", "overlay.png"
 
@@ -88,34 +86,6 @@ def read_analysis(folder: Path) -> Analysis:
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UnreadableFileError(f"{path} cannot be understood ({reason}); analyze the scan again") from error
-
-
-def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
-    """Read a mask that an analysis wrote.
-
-    Args:
-        path: `.nii.gz` of unsigned whole numbers.
-        case: name of the case.
-        names: label value -> name.
-
-    Raises:
-        InputNotFoundError: no such file.
-        UnreadableFileError: damaged.
-        InvalidImageError: values other than labels.
-    """
-    from groundglass.io.nifti import read_nifti
-
-    if not path.is_file():
-        raise InputNotFoundError(f"{path} is missing; expected the masks of `analyze` beside {MARKER}")
-    volume = read_nifti(path, ReadOptions(case))
-    if volume.values.min() < 0 or volume.values.max() > max(names):
-        raise InvalidImageError(
-            f"{path} holds values from {volume.values.min():g} to {volume.values.max():g}; "
-            f"expected labels from 0 to {max(names)}"
-        )
-    labels = np.asfortranarray(volume.values.astype(np.uint8))
-    source = Source(case, volume.source.format, volume.source.geometry)
-    return LabelMap(labels, volume.geometry, names, source)
 
 
 def _licence(analysis: Analysis) -> str:

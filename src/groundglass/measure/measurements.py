@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from groundglass.analysis import InfectionVolumes, LungVolumes, Measurements
 from groundglass.errors import InvalidImageError
 from groundglass.measure.burden import infection_volumes, involvement, lung_volumes, percent
-from groundglass.measure.density import density_bands, histogram, mean_hu
+from groundglass.measure.density import density_bands, high_opacity, histogram, lung_density, mean_hu
+from groundglass.measure.lesions import lesions
+from groundglass.measure.lobes import measure_lobes
 from groundglass.measure.tally import tally
 from groundglass.measure.zones import total_score, unknown_zones, zones
 from groundglass.volume import CTVolume, LabelMap
@@ -23,7 +25,12 @@ Picture = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def measure(
-    volume: CTVolume, lungs: LabelMap, infection: LabelMap, *, subtype_method: SubtypeMethod | None
+    volume: CTVolume,
+    lungs: LabelMap,
+    infection: LabelMap,
+    *,
+    subtype_method: SubtypeMethod | None,
+    lobes: LabelMap | None = None,
 ) -> Measurements:
     """Measure a scan.
 
@@ -32,6 +39,7 @@ def measure(
         lungs: 1 = right, 2 = left, infection included.
         infection: 1 = ground-glass, 2 = consolidation; counted inside the lungs only.
         subtype_method: how ground-glass and consolidation were told apart; None where they were not.
+        lobes: a lobe mask that the user brought, on the same grid.
 
     Returns:
         Volumes from the affine; None for what cannot be known: HU of grey values, shares without a lung, and the two
@@ -47,7 +55,10 @@ def measure(
     infected = infection_volumes(counted.infection, voxel_ml)
     if subtype_method is None:
         infected = infected.model_copy(update={"ground_glass": None, "consolidation": None})
+    if subtype_method is None:
+        found = [zone.model_copy(update={"ground_glass_ml": None, "consolidation_ml": None}) for zone in found]
     kinds = counted.infection.sum(axis=0)
+    lobar = measure_lobes(lobes, infection) if lobes is not None else (None, None)
     return Measurements(
         lung_volume_ml=lung_volumes(counted.lungs, voxel_ml),
         infection_volume_ml=infected,
@@ -61,6 +72,11 @@ def measure(
         density_bands=density_bands(counted, voxel_ml),
         consolidation_share_percent=percent(kinds[1], kinds.sum()) if subtype_method else None,
         subtype_method=subtype_method,
+        high_opacity_percent=high_opacity(counted),
+        lung_density=lung_density(counted),
+        lesions=lesions(lungs, infection),
+        lobes=lobar[0],
+        lobar_severity_score=lobar[1],
     )
 
 

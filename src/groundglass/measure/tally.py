@@ -17,6 +17,10 @@ INFECTION_COUNT = 3
 HISTOGRAM_LOW = -1050
 HISTOGRAM_HIGH = 250
 HISTOGRAM_STEP = 25
+FINE_LOW = -1100
+FINE_HIGH = 400
+"""Range of the histogram of single Hounsfield units; values outside are counted in its first or last bin."""
+HIGH_OPACITY_HU = -200.0
 BIN_COUNT = (HISTOGRAM_HIGH - HISTOGRAM_LOW) // HISTOGRAM_STEP
 
 
@@ -64,12 +68,25 @@ class Tally:
         by_level: int64 (3 lungs, 3 kinds of infection, levels): voxels per lung label (0 = outside), infection label
             (0 = none) and level from the feet.
         hu_sum: float64 (2,): sum of HU over the lung without infection and over the infection; None for grey values.
-        histogram: int64 (bins,): voxels of the lungs per range of HU; None for grey values.
+        fine: int64 (2 lungs, bins): voxels per Hounsfield unit from `FINE_LOW`; None for grey values.
+        moments: float64 (2 lungs, 2): sum of HU and of their squares; None for grey values.
+        high_opacity: int64 (2 lungs,): infected voxels of `HIGH_OPACITY_HU` and more; None for grey values.
     """
 
     by_level: NDArray[np.int64]
     hu_sum: NDArray[np.float64] | None
-    histogram: NDArray[np.int64] | None
+    fine: NDArray[np.int64] | None = None
+    moments: NDArray[np.float64] | None = None
+    high_opacity: NDArray[np.int64] | None = None
+
+    @cached_property
+    def histogram(self) -> NDArray[np.int64] | None:
+        """Voxels (bins,) of the lungs per `HISTOGRAM_STEP`; what lies beyond counts in the end bins."""
+        if self.fine is None:
+            return None
+        units = np.arange(FINE_LOW, FINE_HIGH)
+        bins = np.clip((units - HISTOGRAM_LOW) // HISTOGRAM_STEP, 0, BIN_COUNT - 1)
+        return np.asarray(np.bincount(bins, weights=self.fine.sum(axis=0), minlength=BIN_COUNT).astype(np.int64))
 
     @cached_property
     def lungs(self) -> NDArray[np.int64]:
@@ -97,8 +114,7 @@ def tally(volume: CTVolume, lungs: LabelMap, infection: LabelMap) -> Tally:
     require_same_grid(volume, infection)
     heights = Heights.of(volume.geometry)
     counts = np.zeros(LUNG_COUNT * INFECTION_COUNT * heights.count, dtype=np.int64)
-    histogram = np.zeros(BIN_COUNT, dtype=np.int64)
-    hu_sum = np.zeros(2)
+    density = _DensityTally()
     for z in range(lungs.labels.shape[2]):
         lung = lungs.labels[:, :, z]
         inside = np.flatnonzero(lung.T)
@@ -107,15 +123,29 @@ def tally(volume: CTVolume, lungs: LabelMap, infection: LabelMap) -> Tally:
         code = lung.T.ravel()[inside].astype(np.int64) * INFECTION_COUNT + infection.labels[:, :, z].T.ravel()[inside]
         counts += np.bincount(code * heights.count + heights.of_slice(z, inside), minlength=counts.size)
         if volume.units == "HU":
-            hu = volume.values[:, :, z].T.ravel()[inside]
-            hu_sum += np.bincount((code % INFECTION_COUNT > 0).astype(np.int64), weights=hu, minlength=2)
-            histogram += np.bincount(_histogram_bin(hu), minlength=BIN_COUNT)
+            density.add(volume.values[:, :, z].T.ravel()[inside], code)
     by_level = counts.reshape(LUNG_COUNT, INFECTION_COUNT, heights.count)
-    if volume.units == "HU":
-        return Tally(by_level, hu_sum, histogram)
-    return Tally(by_level, None, None)
+    if volume.units != "HU":
+        return Tally(by_level, None)
+    fine = density.fine.reshape(2, -1)
+    return Tally(by_level, density.hu_sum, fine, density.moments.T.copy(), density.high_opacity)
 
 
-def _histogram_bin(hu: NDArray[np.float32]) -> NDArray[np.int64]:
-    bins = np.floor((hu - HISTOGRAM_LOW) / HISTOGRAM_STEP)
-    return np.asarray(np.clip(bins, 0, BIN_COUNT - 1), dtype=np.int64)
+class _DensityTally:
+    """Sums over the lungs, slice by slice."""
+
+    def __init__(self) -> None:
+        self.fine = np.zeros(2 * (FINE_HIGH - FINE_LOW), dtype=np.int64)
+        self.hu_sum = np.zeros(2)
+        self.moments = np.zeros((2, 2))
+        self.high_opacity = np.zeros(2, dtype=np.int64)
+
+    def add(self, hu: NDArray[np.float32], code: NDArray[np.int64]) -> None:
+        """Count pixels of the lungs; `code` is lung label times `INFECTION_COUNT` plus infection label."""
+        side, infected = code // INFECTION_COUNT - 1, code % INFECTION_COUNT > 0
+        bins = np.clip(np.floor(hu).astype(np.int64), FINE_LOW, FINE_HIGH - 1) - FINE_LOW
+        self.fine += np.bincount(side * (FINE_HIGH - FINE_LOW) + bins, minlength=self.fine.size)
+        self.hu_sum += np.bincount(infected.astype(np.int64), weights=hu, minlength=2)
+        exact = hu.astype(np.float64)
+        self.moments += [np.bincount(side, weights=values, minlength=2) for values in (exact, exact * exact)]
+        self.high_opacity += np.bincount(side[infected & (hu >= HIGH_OPACITY_HU)], minlength=2)

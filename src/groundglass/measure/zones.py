@@ -43,11 +43,11 @@ def zones(by_level: NDArray[np.int64], voxel_ml: float) -> list[Zone]:
     found = []
     for side, name in enumerate(SIDES, start=1):
         lung = by_level[side].sum(axis=0)
-        infected = by_level[side, 1:].sum(axis=0)
         third = _thirds(lung)
         for index, part in enumerate(THIRDS):
             chosen = third == index
-            found.append(_zone(f"{name} {part}", int(lung[chosen].sum()), int(infected[chosen].sum()), voxel_ml))
+            kinds = by_level[side, 1:][:, chosen].sum(axis=1)
+            found.append(_zone(f"{name} {part}", int(lung[chosen].sum()), kinds, voxel_ml))
     return found
 
 
@@ -75,7 +75,8 @@ def _thirds(lung: NDArray[np.int64]) -> NDArray[np.int64]:
     return third
 
 
-def _zone(name: str, lung: int, infected: int, voxel_ml: float) -> Zone:
+def _zone(name: str, lung: int, kinds: NDArray[np.int64], voxel_ml: float) -> Zone:
+    infected = int(kinds.sum())
     share = percent(infected, lung)
     return Zone(
         name=name,
@@ -83,4 +84,6 @@ def _zone(name: str, lung: int, infected: int, voxel_ml: float) -> Zone:
         infection_ml=infected * voxel_ml,
         percent=share,
         score=zone_score(share, infected > 0),
+        ground_glass_ml=int(kinds[0]) * voxel_ml,
+        consolidation_ml=int(kinds[1]) * voxel_ml,
     )

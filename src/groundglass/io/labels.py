@@ -1,0 +1,41 @@
+"""Reading label maps: the masks of an analysis, or a mask that a user brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from groundglass.errors import InputNotFoundError, InvalidImageError
+from groundglass.io.read import read_input
+from groundglass.volume import CTVolume, LabelMap, Source
+
+
+def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
+    """Read a mask.
+
+    Args:
+        path: NIfTI, NRRD or MHA of whole numbers from 0 to 255.
+        case: name of the case.
+        names: label value -> name; where it is empty, any label is accepted.
+
+    Raises:
+        InputNotFoundError: no such file.
+        UnreadableFileError: damaged.
+        InvalidImageError: values other than labels.
+    """
+    if not path.is_file():
+        raise InputNotFoundError(f"{path} is missing; expected a label map (NIfTI, NRRD or MHA)")
+    volume = read_input(path)
+    highest = max(names) if names else 255
+    if not isinstance(volume, CTVolume):
+        raise InvalidImageError(f"{path} is a picture; expected a label map (NIfTI, NRRD or MHA)")
+    labels = volume.values.astype(np.uint8, order="F")
+    if volume.values.min() < 0 or volume.values.max() > highest or not np.array_equal(labels, volume.values):
+        raise InvalidImageError(
+            f"{path} holds values from {volume.values.min():g} to {volume.values.max():g}; "
+            f"expected whole numbers from 0 to {highest}"
+        )
+    source = Source(case, volume.source.format, volume.source.geometry)
+    return LabelMap(labels, volume.geometry, names, source)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from groundglass.inference.engine import Engine, check_pictures
+from groundglass.errors import TrainingError
+from groundglass.inference.engine import check_pictures, import_openvino
+from groundglass.io.write import atomic_write_bytes, writing
 from groundglass.models.catalog import ModelCard
 
 EXACT = 1e-3
@@ -78,7 +80,8 @@ def differences(network: nn.Module, weights: Path, pictures: NDArray[np.uint8]) 
     reference = _Exported(copy.deepcopy(network).cpu().eval())
     with torch.no_grad():
         expected = reference(torch.from_numpy(pictures)).numpy()
-    found = np.stack(list(Engine(weights, precision="f32").infer(picture[0] for picture in pictures)))
+    compiled = import_openvino().Core().compile_model(weights, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = np.stack([np.array(compiled(picture[None])[0][0]) for picture in pictures])
     return np.asarray(np.abs(found - expected), dtype=np.float32)
 
 
@@ -86,24 +89,26 @@ def export(network: nn.Module, card: ModelCard, folder: Path) -> ModelCard:
     """Writes the weights and the card of a network; the card's file and checksum are filled in.
 
     Raises:
-        RuntimeError: The exported file and the network disagree.
+        TrainingError: The exported file and the network disagree.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{card.name}.partial.onnx"
     pictures = check_pictures(card.preprocessing.size)
     model = to_onnx(network, card.preprocessing.size)
-    partial.write_bytes(model.SerializeToString())
+    with writing(partial):
+        partial.write_bytes(model.SerializeToString())
     exact = float(differences(network, partial, pictures).max())
     partial.write_bytes(halve_weights(model).SerializeToString())
     halved = float(differences(network, partial, pictures).mean())
     if exact > EXACT or halved > HALVED:
         partial.unlink()
-        raise RuntimeError(
+        raise TrainingError(
             f"the exported network differs from the trained one by up to {exact:.1e} in probability, and by "
             f"{halved:.1e} on average with float16 weights; at most {EXACT:g} and {HALVED:g} are expected"
         )
     checksum = hashlib.sha256(partial.read_bytes()).hexdigest()
     written = replace(card, file=f"{card.name}.onnx", sha256=checksum, folder=folder)
     os.replace(partial, written.weights)
-    (folder / f"{card.name}.json").write_text(written.to_json(), encoding="utf-8")
+    atomic_write_bytes(folder / f"{card.name}.json", written.to_json().encode())
     return written

@@ -1,36 +1,98 @@
-"""Binary cross-entropy plus Dice over the pixels whose label is known."""
+"""Losses of independent sigmoid channels over the pixels whose label is known."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from monai.losses.dice import DiceLoss
+from monai.losses.tversky import TverskyLoss
+from torch import Tensor, nn
 from torch.nn import functional
 
+from groundglass.training.presets.model import Loss
 
-def masked_bce_dice(
-    logits: Tensor, targets: Tensor, known: Tensor, channel_weights: tuple[float, ...] = (1.0, 1.0, 0.5)
-) -> Tensor:
-    """Loss of independent sigmoid channels.
+LossFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+LARGEST_CLASS_WEIGHT = 20.0
+EVERY = (0, 2, 3)
+"""All axes but the channels."""
 
-    The Dice term is pooled over the batch, per channel, so that slices without a class do not
-    dominate it.
+
+def make_loss(config: Loss, channels: int) -> LossFunction:
+    """The loss of a preset.
 
     Args:
-        logits: (n, channels, height, width).
-        targets: 0/1, same shape.
-        known: 0/1, same shape; 0 takes a pixel out of the loss.
-        channel_weights: Weight of each channel.
+        config: Kind and parameters.
+        channels: Number of channels.
 
     Returns:
-        The weighted mean over channels of BCE + (1 - Dice), a scalar.
+        A function of logits, targets (0/1) and known pixels (0/1), each (n, channels, height, width), that gives
+        the weighted mean over channels, a scalar.
     """
-    logits, targets, known = logits.float(), targets.float(), known.float()
-    every = (0, 2, 3)
-    count = known.sum(every).clamp(min=1.0)
-    bce = (functional.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known).sum(every) / count
-    probabilities = logits.sigmoid() * known
-    truth = targets * known
-    overlap = (probabilities * truth).sum(every)
-    dice = (2.0 * overlap + 100.0) / (probabilities.sum(every) + truth.sum(every) + 100.0)
-    weights = torch.tensor(channel_weights, device=logits.device)
-    return ((bce + 1.0 - dice) * weights).sum() / weights.sum()
+    per_channel = _per_channel(config)
+    weights = torch.tensor(config.channel_weights or (1.0,) * channels)
+
+    def loss(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
+        values = per_channel(logits.float(), targets.float(), known.float())
+        scale = weights.to(values.device)
+        return (values * scale).sum() / scale.sum()
+
+    return loss
+
+
+def _per_channel(config: Loss) -> LossFunction:
+    if config.name == "bce":
+        return lambda logits, targets, known: cross_entropy(logits, targets, known, config.class_weights)
+    if config.name == "focal":
+        return lambda logits, targets, known: focal(logits, targets, known, config)
+    overlap = _overlap(config)
+    if config.name == "bce+dice":
+        return lambda logits, targets, known: (
+            cross_entropy(logits, targets, known, config.class_weights) + overlap(logits, targets, known)
+        )
+    return overlap
+
+
+def _overlap(config: Loss) -> LossFunction:
+    """1 - Dice (Milletari et al. 2016) or 1 - Tversky index (Salehi et al. 2017), pooled over the batch.
+
+    Slices without a class do not dominate a term that is pooled.
+    """
+    smooth = config.smooth
+    term: nn.Module
+    if config.name == "tversky":
+        term = TverskyLoss(
+            alpha=config.alpha, beta=config.beta, batch=True, reduction="none", smooth_nr=smooth, smooth_dr=smooth
+        )
+    else:
+        term = DiceLoss(batch=True, reduction="none", smooth_nr=smooth, smooth_dr=smooth)
+
+    def overlap(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
+        return torch.as_tensor(term(logits.sigmoid() * known, targets * known)).flatten()
+
+    return overlap
+
+
+def pixel_weights(targets: Tensor, known: Tensor, wanted: bool) -> Tensor:
+    """Weight of each known pixel: 1, or for the pixels of a class how much rarer than background they are."""
+    if not wanted:
+        return known
+    positive = (targets * known).sum(EVERY, keepdim=True)
+    negative = ((1.0 - targets) * known).sum(EVERY, keepdim=True)
+    rarity = (negative / positive.clamp(min=1.0)).clamp(1.0, LARGEST_CLASS_WEIGHT)
+    return known * (1.0 + targets * (rarity - 1.0))
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, known: Tensor, class_weights: bool = False) -> Tensor:
+    """Mean binary cross-entropy over known pixels, per channel."""
+    weights = pixel_weights(targets, known, class_weights)
+    values = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (values * weights).sum(EVERY) / weights.sum(EVERY).clamp(min=1.0)
+
+
+def focal(logits: Tensor, targets: Tensor, known: Tensor, config: Loss) -> Tensor:
+    """Mean focal loss (Lin et al. 2017) over known pixels, per channel; MONAI's takes no mask per channel."""
+    weights = pixel_weights(targets, known, config.class_weights)
+    values = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    sure = torch.exp(-values)
+    return ((1.0 - sure) ** config.gamma * values * weights).sum(EVERY) / weights.sum(EVERY).clamp(min=1.0)

@@ -14,11 +14,12 @@ import torch
 from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import SEGMENTATION, WEIGHTS, Metric, ModelCard
+from groundglass.training.callbacks import LAST
 from groundglass.training.export import export
-from groundglass.training.loop import CHECKPOINT
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
+from groundglass.training.sample import CHANNELS
 from groundglass.training.score import score
-from groundglass.training.sources import CHANNELS
+from groundglass.training.transfer import weights_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +102,7 @@ def metrics(results: dict[str, dict[str, float]]) -> tuple[Metric, ...]:
 def release(run: Path, data: Path, folder: Path, size: int) -> ModelCard:
     """Exports the averaged weights of a run, measures the export, writes its card into ``folder``."""
     network = LiteUNet(UNetConfig(pretrained=False))
-    checkpoint = run / CHECKPOINT if run.is_dir() else run
-    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"])
+    network.load_state_dict(weights_of(run / LAST if run.is_dir() else run))
     written = export(network, draft(size), folder)
     measured = replace(written, metrics=metrics(score(SliceSegmenter(written), data)))
     (folder / f"{measured.name}.json").write_text(measured.to_json(), encoding="utf-8")

@@ -74,6 +74,13 @@ class TrainedRun:
     steps: int
 
 
+def is_first_process() -> bool:
+    """Is this the process that speaks for a run of several (DDP)?"""
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
 def train(
     preset: Preset,
     data: Path,

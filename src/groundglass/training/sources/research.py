@@ -1,12 +1,10 @@
-"""The labelled slices a network learns from, read into memory once.
+"""Research sets that are learned from besides the labelled volumes: single slices, healthy scans, negatives.
 
-Every slice carries its own account of what is known: `Sample.known` is 1 where a channel is labelled and 0
-where the loss must not look. Channels are lung, infection and consolidation, in that order.
+None of them is split into folds: a fixed part of the slices is held out, everything else is learned from.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,34 +14,35 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from groundglass.errors import DatasetError
 from groundglass.image.prepare import resize
+from groundglass.training.labels import classical_lungs
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
 from groundglass.training.sample import unlabelled as _empty
+from groundglass.training.sources.pictures import picture_volumes
+from groundglass.training.sources.volume import LabelledVolume
 
 HELD_OUT_MEDSEG = 4
 HELD_OUT_LUNG2D = 8
 
 
+MEDSEG_SIZE = 256
+SMALL_LUNGS = 0.05
+"""Share of a slice below which its lungs are called small."""
+
+
 def _grey(path: Path) -> NDArray[np.uint8]:
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
-        raise FileNotFoundError(f"{path} cannot be read as a picture; expected the data set of the data README")
+        raise DatasetError(f"{path} cannot be read as a picture; expected the files of the research set")
     return np.asarray(picture, dtype=np.uint8)
 
 
 def covid20(root: Path, folds: tuple[int, ...]) -> Iterator[Sample]:
     """Slices of the given folds of ``covid20``: equalised pictures with lung and infection masks."""
-    folder = root / "covid20"
-    with (folder / "slices.csv").open() as handle:
-        rows = [row for row in csv.DictReader(handle) if int(row["fold"]) in folds]
-    for row in rows:
-        image = _grey(folder / "ct" / row["file"])
-        masks, known = _empty(image)
-        masks[LUNG] = _grey(folder / "lung" / row["file"]) > 127
-        masks[INFECTION] = _grey(folder / "infection" / row["file"]) > 127
-        known[:] = 1
-        known[CONSOLIDATION] = 1 - masks[INFECTION]
-        yield Sample(row["file"], row["volume"], "picture", image, masks, known)
+    for volume in picture_volumes(root / "covid20"):
+        if volume.fold in folds:
+            yield from volume.load()
 
 
 def medseg(root: Path, held_out: bool, size: int) -> Iterator[Sample]:
@@ -71,7 +70,7 @@ def lung2d(root: Path, held_out: bool) -> Iterator[Sample]:
             continue
         stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if stored is None:
-            raise FileNotFoundError(f"{path} cannot be read as a 16-bit picture")
+            raise DatasetError(f"{path} cannot be read as a 16-bit picture")
         image = (stored.astype(np.int32) - 1024).astype(np.int16)
         masks, known = _empty(image)
         masks[LUNG] = _grey(folder / "lung" / path.name) > 127
@@ -125,3 +124,31 @@ def negatives(root: Path) -> Iterator[Sample]:
         masks, known = _empty(image)
         known[INFECTION] = known[CONSOLIDATION] = 1
         yield Sample(path.name, path.stem, "picture", image, masks, known)
+
+
+def more_ends(samples: list[Sample]) -> list[Sample]:
+    """Counts slices through the apex seven times, through the lowest base three times: they are few and hard."""
+    small = [sample for sample in samples if 0 < sample.masks[LUNG].mean() < SMALL_LUNGS]
+    apex = [sample for sample in small if not sample.belly]
+    return samples + 2 * small + 4 * apex
+
+
+def research_volume(layout: str, folder: Path) -> LabelledVolume:
+    """All slices of one research set that may be learned from, as one volume in no fold.
+
+    Args:
+        layout: ``medseg``, ``lung2d``, ``normal`` or ``negatives``.
+        folder: The set's folder.
+    """
+    root = folder.parent
+    loads: dict[str, Callable[[], list[Sample]]] = {
+        "medseg": lambda: list(medseg(root, held_out=False, size=MEDSEG_SIZE)),
+        "lung2d": lambda: list(lung2d(root, held_out=False)),
+        "normal": lambda: more_ends(list(normal_volume(root, classical_lungs))),
+        "negatives": lambda: list(negatives(root)),
+    }
+    if layout == "normal":
+        files = [folder / "normal_normal001_ct.nii.gz"]
+    else:
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in {".png", ".jpg"})
+    return LabelledVolume(layout, layout, None, layout, tuple(files), loads[layout], extra=True)

@@ -1,0 +1,96 @@
+"""The model card and the exported network that a training run writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groundglass import __version__
+from groundglass.models.catalog import Metric, ModelCard
+from groundglass.training.export import export
+from groundglass.training.presets.model import Preset
+
+if TYPE_CHECKING:
+    from groundglass.training.material import Material
+    from groundglass.training.module import SegmentationModule
+
+FEW = 30
+"""Cases that a card lists one by one."""
+LICENCE = (
+    "As your training data allow. The card cannot know their licence: state it before you pass the weights on. The "
+    "public COVID-19 CT sets are non-commercial."
+)
+
+
+def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Metric, ...]) -> ModelCard:
+    """The card of a finished run.
+
+    Args:
+        preset: What was trained.
+        material: What it learned from.
+        weights: Number of weights of the network.
+        metrics: Validation Dice.
+    """
+    channels = ", ".join(preset.channels)
+    limits = ["Not a medical device.", "Reads axial slices, each on its own."]
+    if preset.needs_lungs:
+        limits.append("Learned from slices cropped to the lungs or blackened outside them: show it such slices.")
+    if preset.schedule.keep == "best" and metrics:
+        limits.append("The checkpoint was chosen by the validation Dice on this card, which is therefore optimistic.")
+    return ModelCard(
+        name=preset.name,
+        task=f"{channels} in axial chest CT slices",
+        architecture=f"{preset.network.kind}, {weights / 1e6:.1f} million weights, stored as float16; preset "
+        f"'{preset.name}' of groundglass {__version__}",
+        file=f"{preset.name}.onnx",
+        sha256="",
+        date=datetime.now(UTC).date().isoformat(),
+        channels=preset.channels,
+        thresholds=(0.5,) * len(preset.channels),
+        preprocessing=preset.shown,
+        trained_on=tuple(
+            f"{source}: {sum(len(v.slices) for v in volumes)} slices of {len({v.patient for v in volumes})} patients"
+            if not all(v.extra for v in volumes)
+            else f"{source}: {sum(len(v.slices) for v in volumes)} slices"
+            for source, volumes in material.sources.items()
+            if volumes
+        ),
+        not_trained_on=_watched(material),
+        licence=LICENCE,
+        metrics=metrics,
+        limits=tuple(limits),
+    )
+
+
+def _watched(material: Material) -> tuple[str, ...]:
+    counts = Counter(volume.source for volume in material.watch for _ in volume.slices)
+    patients = len({volume.patient for volume in material.watch})
+    return tuple(f"validation: {count} slices ({source}) of {patients} patients" for source, count in counts.items())
+
+
+def validation_metrics(case_dice: dict[str, dict[str, float]]) -> tuple[Metric, ...]:
+    """Dice per channel as entries of a card; cases are listed where they are few."""
+    return tuple(
+        Metric(
+            name=f"{channel} Dice, validation",
+            value=round(sum(cases.values()) / len(cases), 4),
+            protocol="mean over the validation volumes, Dice pooled over the slices of a volume, threshold 0.5",
+            cases={case: round(value, 4) for case, value in cases.items()} if len(cases) <= FEW else {},
+        )
+        for channel, cases in case_dice.items()
+        if cases
+    )
+
+
+def export_run(module: SegmentationModule, folder: Path, material: Material) -> ModelCard:
+    """Exports the kept weights of a run with their card, verified against the network.
+
+    Raises:
+        TrainingError: The exported file and the network disagree.
+        OutputError: The folder cannot be written.
+    """
+    weights = sum(weight.numel() for weight in module.averaged.parameters())
+    card = run_card(module.preset, material, weights, validation_metrics(module.case_dice))
+    return export(module.averaged, card, folder)

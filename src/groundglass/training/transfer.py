@@ -1,0 +1,70 @@
+"""Transfer learning: a network that starts from the weights of another one."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from groundglass.errors import OptionError
+
+logger = logging.getLogger(__name__)
+
+
+def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """The exported (averaged, where they are kept) weights in a checkpoint of this package, or a plain state dict.
+
+    Raises:
+        OptionError: There is no such file, or it holds no weights.
+    """
+    if not checkpoint.is_file():
+        raise OptionError(f"no checkpoint {checkpoint}; expected a run's best.ckpt or last.ckpt")
+    if not zipfile.is_zipfile(checkpoint):
+        raise OptionError(f"{checkpoint} is not a checkpoint of weights; expected a run's best.ckpt or last.ckpt")
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise OptionError(f"{checkpoint} is not a checkpoint of weights ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise OptionError(f"{checkpoint} holds a {type(state).__name__}; expected a dictionary of weights")
+    if "averaged" in state:
+        return dict(state["averaged"])
+    weights = dict(state.get("state_dict", state))
+    own = {name.removeprefix("averaged."): value for name, value in weights.items() if name.startswith("averaged.")}
+    return own or weights
+
+
+def load_start(network: nn.Module, checkpoint: Path) -> int:
+    """Copies every weight that fits by name and shape; a head of other channels starts anew.
+
+    Args:
+        network: What is to start.
+        checkpoint: Where from.
+
+    Returns:
+        How many weights were copied.
+
+    Raises:
+        OptionError: No checkpoint, or nothing in it fits.
+    """
+    own, given = network.state_dict(), weights_of(checkpoint)
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not any(value.ndim > 1 for value in fitting.values()):
+        raise OptionError(
+            f"no weight of {checkpoint} fits this network; expected a checkpoint of the same architecture"
+        )
+    network.load_state_dict({**own, **fitting})
+    left = [name for name in own if name not in fitting]
+    logger.info("started from %s: %d of %d weights%s", checkpoint, len(fitting), len(own), _few(left))
+    return len(fitting)
+
+
+def _few(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"; new: {', '.join(names[:3])}{more}"

@@ -72,10 +72,11 @@ def test_the_page_needs_nothing_else_and_says_what_it_must(slices: Path, tmp_pat
     assert "data:image/jpeg;base64," in page
     for row in published_for("infection"):
         assert row.protocol.split(",")[0] in page
-    assert page.count("<svg ") == 2 * 5 + 1
+    assert page.count("<svg ") == 2 * 5 + 2
 
 
-def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path) -> None:
+def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundglass.evaluation.results.save", lambda record, folder: None)
     data = read_data(slices)
     seen = painter(("beta", "gamma"))
     record = evaluate(data, seen, tmp_path / "one", OPTIONS)
@@ -89,7 +90,8 @@ def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path) -> None
         evaluate(data, painter(tuple(case.name for case in data.cases)), tmp_path, OPTIONS)
 
 
-def test_thresholds_come_from_other_patients(slices: Path, tmp_path: Path) -> None:
+def test_thresholds_come_from_other_patients(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundglass.evaluation.results.save", lambda record, folder: None)
     data = read_data(slices)
     # So unsure that 0.5 finds no infection: only a chosen threshold does.
     unsure = painter(("nobody",), doubt=120)
@@ -207,8 +209,9 @@ def test_every_published_row_has_its_protocol() -> None:
         assert row.source
 
 
-def test_memory_does_not_grow_with_volumes(slices: Path, tmp_path: Path) -> None:
+def test_only_numbers_stay_of_a_volume(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stays of a volume is its numbers: two histograms a structure, no pixel."""
+    monkeypatch.setattr("groundglass.evaluation.results.save", lambda record, folder: None)
     record = evaluate(read_data(slices), painter(), tmp_path, OPTIONS)
     for volume in record.volumes:
         assert len(volume.model_dump_json()) < 12_000

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -18,6 +20,7 @@ from groundglass.cli.main import main
 from groundglass.errors import OptionError
 from groundglass.evaluation.layouts import LabelledData, read_data
 from groundglass.evaluation.records import Evaluation
+from groundglass.evaluation.results import to_json
 from groundglass.models.catalog import ModelCard, load_card
 from groundglass.training import crossval_models
 from groundglass.training.crossval import FoldModel, cross_validate, plan_folds
@@ -46,16 +49,28 @@ def honest(plan: FoldPlan) -> ModelCard:
 
 
 def run_folds(
-    data: LabelledData, folder: Path, model: FoldModel = honest, options: CrossvalOptions = OPTIONS, doubt: int = 0
+    data: LabelledData,
+    folder: Path,
+    model: FoldModel = honest,
+    options: CrossvalOptions = OPTIONS,
+    doubt: int = 0,
+    page: bool = False,
 ) -> Evaluation:
+    """Cross-validate with a painter for a network; figures and page, which take most of the time, only on request."""
+
     def painter(one: ModelCard) -> Any:
         return Painter(one, doubt)
 
-    return cross_validate("test", data, folder / "data", folder / "run", model, options, segment=painter)
+    with nullcontext() if page else patch("groundglass.training.crossval.save", save_record):
+        return cross_validate("test", data, folder / "data", folder / "run", model, options, segment=painter)
+
+
+def save_record(record: Evaluation, folder: Path) -> None:
+    (folder / "evaluation.json").write_text(to_json(record))
 
 
 def test_every_volume_is_scored_once_by_the_network_of_its_fold(slices: Path, tmp_path: Path) -> None:
-    record = run_folds(read_data(slices), tmp_path)
+    record = run_folds(read_data(slices), tmp_path, page=True)
     assert sorted(one.volume for one in record.volumes) == sorted(name for name, _, _ in VOLUMES)
     assert [fold.model.name for fold in record.folds] == ["net-0", "net-1"]
     assert record.folds[0].patients == ["alpha", "beta"]
@@ -167,7 +182,7 @@ def test_the_split_by_slices_is_marked_as_a_leak(slices: Path, tmp_path: Path) -
     assert sum(len(case.images) for case in parts.cases) == 15
     assert {case.fold for case in parts.cases if case.patient == "alpha"} == {0, 1}
     (tmp_path / "data").mkdir()
-    record = run_folds(data, tmp_path, honest, replace(OPTIONS, split="slices", folds=2))
+    record = run_folds(data, tmp_path, honest, replace(OPTIONS, split="slices", folds=2), page=True)
     assert record.warnings[0].startswith("LEAK")
     assert "by slice (leaking)" in record.protocol
     assert record.involvement_band is None

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from groundglass.evaluation.involvement import widths
 from groundglass.evaluation.records import Agreement, Evaluation, StructureSummary
 from groundglass.evaluation.statistics import metric_of
 
@@ -91,7 +92,8 @@ def draw_all(record: Evaluation) -> dict[str, Drawing]:
     for summary in record.structures:
         drawn |= {figure.name: figure for figure in structure_figures(record, summary)}
     if record.involvement is not None:
-        drawn["involvement"] = agreement_figure("involvement", record.involvement, "Involvement")
+        for figure in involvement_figures(record, record.involvement):
+            drawn[figure.name] = figure
     return drawn
 
 
@@ -150,8 +152,21 @@ def agreement_figure(name: str, agreement: Agreement, title: str) -> Drawing:
     if agreement.limits is not None:
         words += f", 95 % limits {agreement.limits.low:.3g} to {agreement.limits.high:.3g} {agreement.unit}"
     return _drawing(
-        name, f"{title}: {agreement.quantity} predicted minus true", words, lambda axes: _bland_altman(axes, agreement)
+        name, f"{title}, {agreement.quantity}: predicted minus true", words, lambda axes: _bland_altman(axes, agreement)
     )
+
+
+def involvement_figures(record: Evaluation, agreement: Agreement) -> list[Drawing]:
+    """Predicted against true involvement, with intervals where they could be fitted, and their Bland-Altman plot."""
+    band = record.involvement_band
+    ranges = widths(record.volumes, band) if band is not None else {}
+    scatter = _drawing(
+        "involvement-scatter",
+        "Involvement, predicted against true" + (f", {band.coverage:.0%} interval" if band is not None else ""),
+        "Points near the diagonal agree",
+        lambda axes: _scatter(axes, agreement, ranges),
+    )
+    return [scatter, agreement_figure("involvement", agreement, "Lung")]
 
 
 def _drawing(name: str, title: str, words: str, plot: Callable[[Axes], None]) -> Drawing:
@@ -160,6 +175,7 @@ def _drawing(name: str, title: str, words: str, plot: Callable[[Axes], None]) ->
         plot(figure.add_subplot())
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=150)
+        figure.set_layout_engine("none")  # what the first drawing laid out stays
         # No date: the same evaluation gives the same bytes.
         figure.savefig(svg, format="svg", metadata={"Date": None})
     return Drawing(name, title, words, png.getvalue(), svg.getvalue())
@@ -231,6 +247,22 @@ def _precision_recall(axes: Axes, summary: StructureSummary) -> None:
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall, all voxels pooled", ylabel="precision")
 
 
+def _scatter(axes: Axes, agreement: Agreement, ranges: Mapping[str, tuple[float, float]]) -> None:
+    for name, truth, predicted in zip(agreement.names, agreement.truth, agreement.predicted, strict=True):
+        if name in ranges:
+            axes.plot([truth, truth], ranges[name], color=SOFT, linewidth=3, solid_capstyle="round")
+        axes.plot(truth, predicted, "o", color=FIRST, markersize=5.5, alpha=0.9)
+    ends = [high for _, high in ranges.values()]
+    top = 1.08 * max([*agreement.truth, *agreement.predicted, *ends, 1.0])
+    axes.plot([0, top], [0, top], color=MUTED, linestyle="--", linewidth=1.2)
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="true involvement (%)", ylabel="predicted involvement (%)")
+
+
+def _short(value: float) -> str:
+    """A number in a plot: whole from 100 on, else three digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _bland_altman(axes: Axes, agreement: Agreement) -> None:
     truth, predicted = np.asarray(agreement.truth), np.asarray(agreement.predicted)
     middle, difference = (truth + predicted) / 2, predicted - truth
@@ -242,7 +274,7 @@ def _bland_altman(axes: Axes, agreement: Agreement) -> None:
     for label, value, style in marks:
         axes.axhline(value, color=SECOND, linestyle=style, linewidth=1.4)
         axes.annotate(
-            f"{label} {value:,.3g}",
+            f"{label} {_short(value)}",
             (1.0, value),
             xycoords=("axes fraction", "data"),
             xytext=(0, 3),

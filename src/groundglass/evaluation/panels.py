@@ -14,6 +14,7 @@ from groundglass.report.palette import RGB
 
 TILE = 288
 GAP = 6
+DIVIDER = 110
 FOUND: RGB = (72, 211, 160)
 MISSED: RGB = (86, 156, 255)
 WRONG: RGB = (240, 96, 48)
@@ -48,7 +49,7 @@ def panel(image: Image | None, truth: Planes, predicted: Planes, index: int) -> 
     ground = np.repeat(grey[:, :, None], 3, axis=2)
     agreement = _painted(_painted(_painted(ground, real & found, FOUND), real & ~found, MISSED), found & ~real, WRONG)
     tiles = [ground, _painted(ground, real, TRUTH), _painted(ground, found, TRUTH), agreement]
-    gap = np.full((TILE, GAP, 3), 255, np.uint8)
+    gap = np.full((TILE, GAP, 3), DIVIDER, np.uint8)
     row: list[RGBImage] = []
     for tile in tiles:
         row += [gap, _square(tile)]

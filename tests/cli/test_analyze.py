@@ -42,7 +42,7 @@ def test_json_is_the_record_and_nothing_else(tmp_path: Path, capsys: pytest.Capt
     assert record["run"]["options"]["probability"] is True
     assert record["measurements"]["lung_volume_ml"]["total"] > 1000
     heat = nibabel.load(out / "thorax" / "infection_probability.nii.gz")
-    assert float(np.max(heat.get_fdata())) <= 1.0
+    assert float(np.max(heat.get_fdata())) <= 1.0 + 1e-6  # the header keeps the scale in single precision
     assert heat.shape == small_chest().volume.geometry.shape
 
 

@@ -50,7 +50,8 @@ def test_an_ellipse_keeps_its_area_and_place(step: float, a: float, b: float, x:
     box, cover = found
     assert 0 <= cover.min() <= cover.max() <= 1
     area = float(cover.sum()) * step * step
-    assert area == pytest.approx(np.pi * a * b, rel=0.08)
+    # The outline is drawn to a fraction of a pixel, so the error grows with the pixel's share of the radius.
+    assert area == pytest.approx(np.pi * a * b, rel=0.02 + 0.3 * step / min(a, b))
     middle = float((cover.sum(axis=0) * grid.axis(0)[box[1]]).sum() / cover.sum())
     assert middle == pytest.approx(x, abs=0.5 * step)
 

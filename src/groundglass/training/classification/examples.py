@@ -1,0 +1,120 @@
+"""The arrays that a classifier learns from: slices at their stage, classes, SMOTE, class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.errors import DatasetError
+from groundglass.image.lung_view import as_grey
+from groundglass.image.prepare import resize
+from groundglass.image.stages import at_stage, classical_lungs
+from groundglass.training.classification.presets import ClassifierPreset
+from groundglass.training.classification.records import LabelledSlice
+
+Grey = NDArray[np.uint8]
+LungFinder = Callable[[Sequence[NDArray[np.generic]]], list[Grey]]
+WHOLE_SLICE = {"original", "background-removed"}
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Slices ready for a network.
+
+    Attributes:
+        images: uint8 (n, size, size).
+        classes: number of the class of each.
+        patients: whose slice it is; empty strings for synthetic ones.
+        names: of the slices.
+    """
+
+    images: Grey
+    classes: NDArray[np.int64]
+    patients: list[str]
+    names: list[str]
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return len(self.classes)
+
+
+def class_of(label: str, preset: ClassifierPreset) -> int | None:
+    """Number of a label's class; None where the label does not say which of three it is."""
+    if preset.classes == "binary":
+        return int(label != "COVID")
+    return preset.class_names.index(label) if label in preset.class_names else None
+
+
+def network_lungs(images: Sequence[NDArray[np.generic]]) -> list[Grey]:
+    """Lung probabilities, 0..255, of slices by the shipped segmentation network."""
+    from groundglass.inference.segment import SliceSegmenter, at_own_size
+
+    grey = [as_grey(image) for image in images]
+    maps = SliceSegmenter().stream(grey, kind="picture")
+    return [at_own_size(found[0], *image.shape) for found, image in zip(maps, grey, strict=True)]
+
+
+def make_examples(
+    slices: Sequence[LabelledSlice], preset: ClassifierPreset, *, lungs: LungFinder | None = None
+) -> Examples:
+    """Slices at the preset's stage and size; those whose class is not known are left out.
+
+    Args:
+        slices: what there is.
+        preset: stage, classes, size.
+        lungs: finds the lungs; what the preset names when None.
+
+    Raises:
+        DatasetError: no slice has a class of the preset.
+    """
+    known = [(one, index) for one in slices if (index := class_of(one.label, preset)) is not None]
+    if not known:
+        raise DatasetError(f"no slice has one of the classes {', '.join(preset.class_names)} of {preset.name}")
+    images = [as_grey(one.image) for one, _ in known]
+    found: Sequence[Grey | None] = [None] * len(images)
+    if preset.stage not in WHOLE_SLICE:
+        finder = lungs or (network_lungs if preset.lungs == "network" else _classical)
+        found = finder(images)
+    staged = [at_stage(image, preset.stage, lung) for image, lung in zip(images, found, strict=True)]
+    return Examples(
+        images=np.stack([np.asarray(resize(one, preset.size, preset.size), np.uint8) for one in staged]),
+        classes=np.array([index for _, index in known], dtype=np.int64),
+        patients=[one.group for one, _ in known],
+        names=[one.name for one, _ in known],
+    )
+
+
+def _classical(images: Sequence[NDArray[np.generic]]) -> list[Grey]:
+    return [classical_lungs(as_grey(image)) for image in images]
+
+
+def with_smote(examples: Examples, *, seed: int = 0) -> Examples:
+    """Examples with as many of every class: new pictures between neighbours of a rare class (SMOTE, Chawla 2002)."""
+    from imblearn.over_sampling import SMOTE
+
+    counts = np.bincount(examples.classes)
+    rarest = int(counts[counts > 0].min())
+    if rarest < 2 or len(set(counts[counts > 0])) == 1:
+        return examples
+    size = examples.images.shape[1]
+    flat = examples.images.reshape(len(examples), -1).astype(np.float32)
+    sampler = SMOTE(random_state=seed, k_neighbors=min(5, rarest - 1))
+    images, classes = sampler.fit_resample(flat, examples.classes)
+    new = len(classes) - len(examples)
+    return Examples(
+        np.clip(np.rint(images), 0, 255).astype(np.uint8).reshape(-1, size, size),
+        np.asarray(classes, dtype=np.int64),
+        examples.patients + [""] * new,
+        examples.names + ["smote"] * new,
+    )
+
+
+def balance(classes: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+    """Weight of each class: what would make all classes count alike; 1 on average over the slices."""
+    numbers = np.bincount(classes, minlength=count).astype(np.float64)
+    present = numbers > 0
+    weights = np.where(present, len(classes) / (present.sum() * np.maximum(numbers, 1.0)), 0.0)
+    return np.asarray(weights, dtype=np.float32)

@@ -1,0 +1,77 @@
+"""Large classifiers of the sources: EfficientNet B0 to B7 and the BiT ResNet-50, from transformers."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BitConfig, BitModel, EfficientNetConfig, EfficientNetModel
+
+from groundglass.training.classification.nets.simple import SliceNetwork
+
+logger = logging.getLogger(__name__)
+
+EFFICIENTNETS: dict[str, tuple[float, float, int]] = {
+    "efficientnet-b0": (1.0, 1.0, 1280),
+    "efficientnet-b3": (1.2, 1.4, 1536),
+    "efficientnet-b7": (2.0, 3.1, 2560),
+}
+"""Width, depth and last channels (Tan and Le 2019)."""
+HUB = {
+    "efficientnet-b0": "google/efficientnet-b0",
+    "efficientnet-b3": "google/efficientnet-b3",
+    "efficientnet-b7": "google/efficientnet-b7",
+    "bit-resnet50": "google/bit-50",
+}
+"""Names of the ImageNet weights in the Hugging Face cache."""
+
+
+class _Backbone(nn.Module):
+    """A transformers model that gives its last feature map for grey slices."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, slices: Tensor) -> Tensor:
+        features = self.model(slices.repeat(1, 3, 1, 1)).last_hidden_state
+        return torch.as_tensor(features)
+
+
+def _config(name: str) -> Any:  # noqa: ANN401 - the library has no types
+    if name == "bit-resnet50":
+        return BitConfig()
+    width, depth, hidden = EFFICIENTNETS[name]
+    return EfficientNetConfig(width_coefficient=width, depth_coefficient=depth, hidden_dim=hidden)
+
+
+def backbone(name: str, *, pretrained: bool, weights: str = "") -> tuple[nn.Module, int]:
+    """A backbone and the channels of its last feature map.
+
+    Args:
+        name: a key of `HUB`.
+        pretrained: take ImageNet weights from `weights` or the local Hugging Face cache; nothing is downloaded. Where
+            there are none, the log says so and the network starts from random weights.
+        weights: folder of a model saved by transformers.
+    """
+    kind = BitModel if name == "bit-resnet50" else EfficientNetModel
+    channels = 2048 if name == "bit-resnet50" else EFFICIENTNETS[name][2]
+    if pretrained:
+        place = weights or HUB[name]
+        try:
+            return _Backbone(kind.from_pretrained(place, local_files_only=not Path(place).is_dir())), channels
+        except OSError:
+            logger.warning("no ImageNet weights for %s in %s: it starts from random weights", name, place)
+    return _Backbone(kind(_config(name))), channels
+
+
+def large(name: str, classes: int, *, pretrained: bool, weights: str = "", cnn_head: bool = False) -> SliceNetwork:
+    """A backbone with a linear head, or with a head of convolutions as document 003 has."""
+    features, channels = backbone(name, pretrained=pretrained, weights=weights)
+    if not cnn_head:
+        return SliceNetwork(features, nn.Sequential(nn.Dropout(0.2), nn.Linear(channels, classes)))
+    head = [nn.Conv2d(channels, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(inplace=True)]
+    return SliceNetwork(nn.Sequential(features, *head), nn.Sequential(nn.Dropout(0.3), nn.Linear(128, classes)))

@@ -1,0 +1,145 @@
+"""Training, validation and test by patient, and what is nearly the same in two of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from groundglass.errors import LeakageError
+from groundglass.image.lung_view import as_grey
+from groundglass.training.classification.records import LabelledSlice
+
+HASH_SIDE = 16
+NEAR = 10
+"""Bits of 256 in which two hashes of nearly the same picture may differ."""
+FLAT = 12
+"""Hashes with fewer bits set belong to flat pictures, which say nothing."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three parts that share no patient."""
+
+    train: list[LabelledSlice]
+    val: list[LabelledSlice]
+    test: list[LabelledSlice]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Two slices that are nearly the same picture."""
+
+    first: str
+    second: str
+    bits: int
+
+
+def split_slices(
+    slices: Sequence[LabelledSlice], *, val_share: float = 0.2, test_share: float = 0.2, seed: int = 0
+) -> Split:
+    """Splits slices, keeping the parts that a data set names itself.
+
+    Slices without a part are divided by patient, within each label, so that every part has about the same mixture.
+
+    Args:
+        slices: what there is.
+        val_share: share of the patients for validation, where the data set has no `val`.
+        test_share: share of the patients for the test, where the data set has no `test`; 0 for none.
+        seed: of the division.
+
+    Raises:
+        LeakageError: a data set's own parts share a patient.
+    """
+    given = {one.split for one in slices} - {""}
+    parts: dict[str, list[LabelledSlice]] = {"train": [], "val": [], "test": []}
+    rest = []
+    for one in slices:
+        parts[one.split].append(one) if one.split in parts else rest.append(one)
+    pool = rest if "val" in given else [*rest, *parts.pop("train", [])]
+    parts.setdefault("train", [])
+    shares = {"test": 0.0 if given else test_share, "val": 0.0 if "val" in given else val_share}
+    for name, members in _divided(pool, shares, seed).items():
+        parts[name].extend(members)
+    _refuse_shared(parts)
+    return Split(parts["train"], parts["val"], parts["test"])
+
+
+def _divided(slices: Sequence[LabelledSlice], shares: dict[str, float], seed: int) -> dict[str, list[LabelledSlice]]:
+    labels: dict[str, str] = {}
+    groups: dict[str, list[LabelledSlice]] = defaultdict(list)
+    for one in slices:
+        groups[one.group].append(one)
+        labels.setdefault(one.group, f"{one.source}/{one.label}")
+    rng, parts = np.random.default_rng(seed), defaultdict[str, list[LabelledSlice]](list)
+    for label in sorted(set(labels.values())):
+        names = sorted(name for name, own in labels.items() if own == label)
+        rng.shuffle(names)
+        start = 0
+        for part, share in shares.items():
+            count = round(share * len(names)) if len(names) > 2 else 0
+            for name in names[start : start + count]:
+                parts[part].extend(groups[name])
+            start += count
+        for name in names[start:]:
+            parts["train"].extend(groups[name])
+    return parts
+
+
+def _refuse_shared(parts: dict[str, list[LabelledSlice]]) -> None:
+    where: dict[str, str] = {}
+    for part, members in parts.items():
+        for one in members:
+            if where.setdefault(one.group, part) != part:
+                raise LeakageError(
+                    f"the patient {one.group} is in {where[one.group]} and in {part}; expected each patient in one part"
+                )
+
+
+def difference_hash(image: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Which pixels of a 16 x 17 copy are darker than their right neighbour: 256 bits (dHash, Krawetz 2013)."""
+    small = cv2.resize(as_grey(image), (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    smooth = small.astype(np.int16)
+    return np.asarray(smooth[:, 1:] > smooth[:, :-1] + 2).ravel()
+
+
+def find_twins(first: Sequence[LabelledSlice], second: Sequence[LabelledSlice], *, bits: int = NEAR) -> list[Twin]:
+    """Pairs of nearly the same picture, one from each list; pairs within one patient do not count.
+
+    Args:
+        first: slices.
+        second: slices; may be the same list, then each pair comes once.
+        bits: largest difference of the hashes, of 256.
+    """
+    if not first or not second:
+        return []
+    same = first is second
+    left, right = (np.stack([difference_hash(one.image) for one in part]) for part in (first, second))
+    distance = (
+        (left[:, None, :] != right[None, :, :]).sum(axis=2) if len(left) * len(right) < 4e5 else _far(left, right)
+    )
+    told = (left.sum(axis=1) >= FLAT)[:, None] & (right.sum(axis=1) >= FLAT)[None]
+    pairs = np.argwhere((distance <= bits) & told)
+    return [
+        Twin(first[i].name, second[j].name, int(distance[i, j]))
+        for i, j in pairs
+        if (not same or i < j) and first[i].group != second[j].group
+    ]
+
+
+def _far(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Hamming distances without the table of all bits."""
+    a, b = left.astype(np.float32), right.astype(np.float32)
+    shared = a @ b.T
+    return np.asarray(np.rint(a.sum(1)[:, None] + b.sum(1)[None] - 2 * shared), dtype=np.int64)
+
+
+def without_twins(split: Split) -> tuple[Split, list[Twin]]:
+    """The split without training slices that have a near twin in validation or test, and those twins."""
+    twins = find_twins(split.train, [*split.val, *split.test])
+    known = {twin.first for twin in twins}
+    return replace(split, train=[one for one in split.train if one.name not in known]), twins

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+from groundglass.evaluation.classification import (
+    binary_scores,
+    calibration_error,
+    confusion,
+    macro_scores,
+    patient_resamples,
+)
+
+
+def test_binary_scores_by_hand() -> None:
+    truth, scores = [1, 1, 1, 0, 0], [0.9, 0.6, 0.4, 0.7, 0.1]
+    found = {name: one.value for name, one in binary_scores(truth, scores, list("abcde")).items()}
+    assert found["accuracy"] == pytest.approx(3 / 5)
+    assert found["F1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert found["AUROC"] == pytest.approx(4 / 6)
+    assert found["sensitivity"] == pytest.approx(2 / 3)
+    assert found["specificity"] == pytest.approx(1 / 2)
+    assert found["Brier"] == pytest.approx(np.mean([0.01, 0.16, 0.36, 0.49, 0.01]))
+
+
+def test_intervals_widen_where_slices_belong_to_few_patients() -> None:
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(20), 10)
+    truth = (owner % 2).astype(int)
+    scores = np.clip(0.5 + 0.25 * (2 * truth - 1) + rng.normal(0, 0.35, 20)[owner], 0, 1)
+    grouped = binary_scores(truth, scores, [str(one) for one in owner])["accuracy"].interval
+    alone = binary_scores(truth, scores, [str(one) for one in range(200)])["accuracy"].interval
+    assert grouped is not None
+    assert alone is not None
+    assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)
+
+
+def test_too_few_patients_give_no_interval_and_one_class_no_ranking() -> None:
+    found = binary_scores([1, 1, 1], [0.9, 0.8, 0.2], ["a", "a", "b"])
+    assert found["AUROC"].value is None
+    assert found["accuracy"].interval is None
+    assert patient_resamples(["a", "b", "c"]) == []
+
+
+def test_calibration_error_of_certain_and_of_honest_answers() -> None:
+    truth = np.array([1, 0] * 50)
+    assert calibration_error(truth, np.full(100, 0.5)) == pytest.approx(0.0)
+    assert calibration_error(truth, np.full(100, 1.0)) == pytest.approx(0.5)
+
+
+def test_macro_scores_and_confusion() -> None:
+    truth = [0, 0, 1, 1, 2, 2]
+    shares = np.eye(3)[[0, 1, 1, 1, 2, 0]] * 0.8 + 0.1
+    found = macro_scores(truth, shares, list("abcdef"))
+    assert found["macro F1"].value == pytest.approx(np.mean([0.5, 0.8, 2 / 3]))
+    np.testing.assert_array_equal(confusion(truth, shares.argmax(1).tolist(), 3), [[1, 1, 0], [0, 2, 0], [1, 0, 1]])

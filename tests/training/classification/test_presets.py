@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groundglass.errors import PresetError
+from groundglass.image.stages import classical_lungs
+
+pytest.importorskip("torch")
+import torch
+
+from groundglass.training.classification.gradcam import grad_cam
+from groundglass.training.classification.nets.build import build
+from groundglass.training.classification.nets.simple import CBR
+from groundglass.training.classification.presets import CLASSIFICATION, is_classifier, load_classifier
+from groundglass.training.classification.run import train
+from groundglass.training.presets import available_presets
+
+NAMES = available_presets(CLASSIFICATION)
+SOURCES = {
+    "covid-cnn",
+    "covid-efficientnetb0-focal",
+    "threeclass-simple",
+    "threeclass-cbr-tiny",
+    "threeclass-cbr-small",
+    "threeclass-cbr-largew",
+    "threeclass-cbr-larget",
+    "threeclass-bit-resnet50",
+    "threeclass-efficientnet-b0",
+    "threeclass-efficientnet-b3",
+    "threeclass-efficientnet-b7",
+}
+
+
+def lungs(images: list[np.ndarray]) -> list[np.ndarray]:
+    return [classical_lungs(image) for image in images]
+
+
+def test_every_classifier_of_the_sources_is_there() -> None:
+    assert set(NAMES) >= SOURCES
+    assert is_classifier("covid-cnn")
+    assert not is_classifier("lungs-infection")
+    with pytest.raises(PresetError):
+        load_classifier("lungs-infection")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_epochs_of_every_preset(name: str, dataset: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    preset = load_classifier(name).model_copy(update={"size": 32, "batch": 16, "epochs": 2, "pretrained": False})
+    trained = train(preset, dataset, tmp_path / "run", lungs=lungs)  # type: ignore[arg-type]
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+    for part in ("val", "test"):
+        assert np.sum(trained.result[part]["confusion"]) == trained.result["slices"][part] > 0
+    # A finished run is read, not trained again.
+    best = (tmp_path / "run" / "best.pt").stat().st_mtime_ns
+    again = train(preset, dataset, tmp_path / "run", lungs=lungs)  # type: ignore[arg-type]
+    assert again.result == json.loads(json.dumps(trained.result))
+    assert (tmp_path / "run" / "best.pt").stat().st_mtime_ns == best
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["grad-cam", "grad-cam++"])
+def test_grad_cam_of_every_preset(name: str, method: str) -> None:
+    if "b7" in name or "b3" in name:
+        pytest.skip("the same code as B0, slower")
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    preset = load_classifier(name)
+    network = build(preset.network, len(preset.class_names)).eval()
+    heat = grad_cam(network, network.explained, torch.rand(1, 1, 64, 64) * 255, 0, method=method)  # type: ignore[arg-type]
+    assert heat.ndim == 2
+    assert heat.min() >= 0
+    assert heat.max() == pytest.approx(1.0) or not heat.any()
+
+
+def test_cbr_networks_have_the_sizes_of_the_paper() -> None:
+    def weights(name: str) -> float:
+        return sum(p.numel() for p in build(name, 5).parameters()) / 1e6  # type: ignore[arg-type,misc]
+
+    assert {name: round(weights(name), 1) for name in CBR} == {
+        "cbr-tiny": 1.1,
+        "cbr-small": 2.1,
+        "cbr-largew": 8.4,
+        "cbr-larget": 8.5,
+    }
+
+
+def test_a_network_learns_what_is_easy(dataset: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    preset = load_classifier("covid-cnn").model_copy(update={"size": 48, "batch": 8, "epochs": 12})
+    train(preset, dataset, tmp_path / "run", lungs=lungs)  # type: ignore[arg-type]
+    losses = [float(line.split(",")[1]) for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
+    assert losses[-1] < 0.6 * losses[0]

@@ -63,9 +63,15 @@ def command(
     that was stopped goes on where it was when the same command is given again.
     """
     require_training()
+    from groundglass.training.classification.presets import is_classifier
     from groundglass.training.presets import load_preset
     from groundglass.training.run import TrainOptions, is_first_process, train
 
+    if is_classifier(preset):
+        from groundglass.cli.classifier import train_classifier
+
+        changes = {"epochs": epochs, "batch": batch, "rate": rate}
+        return train_classifier(preset, data, output, changes=changes, seed=seed, as_json=as_json, quiet=quiet)
     chosen = load_preset(preset)
     if show_samples is not None:
         return _draw(chosen, data, show_samples, seed, as_json)

@@ -15,7 +15,7 @@ import typer
 from typer import Exit
 
 from groundglass import __version__
-from groundglass.cli import analyze, batch, crossval, demo, doctor, evaluate, explain, export, models, train
+from groundglass.cli import analyze, batch, crossval, demo, doctor, evaluate, explain, export, models, study, train
 from groundglass.cli.console import errors_to
 from groundglass.errors import GroundglassError
 
@@ -55,6 +55,7 @@ app.command("crossval")(crossval.command)
 app.command("demo")(demo.command)
 app.command("evaluate")(evaluate.command)
 app.command("explain")(explain.command)
+app.command("study")(study.command)
 app.command("models")(models.command)
 app.command("train")(train.command)
 app.command("export")(export.command)

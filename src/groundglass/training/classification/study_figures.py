@@ -1,0 +1,113 @@
+"""Figures of a study: confusion matrices, ROC and precision-recall curves of the best run, training curves."""
+
+from __future__ import annotations
+
+import csv
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+if TYPE_CHECKING:
+    from groundglass.training.classification.study import Row
+
+ACROSS = 4
+
+
+def draw_study(rows: list[Row], folder: Path) -> None:
+    """Draws `confusion.png`, `curves.png` and, of the run with the best validation F1, `roc.png`."""
+    draw_confusions(rows, folder / "confusion.png")
+    draw_training(rows, folder / "curves.png")
+    draw_ranking(max(rows, key=lambda row: row.rank), folder / "roc.png")
+
+
+def _panels(count: int, *, tall: float, wide: float) -> tuple[Any, list[Any]]:
+    across = min(ACROSS, count)
+    down = ceil(count / across)
+    size = (wide * across, tall * down)
+    figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+    flat = list(axes.ravel())
+    for axis in flat[count:]:
+        axis.axis("off")
+    return figure, flat[:count]
+
+
+def draw_confusions(rows: list[Row], path: Path) -> None:
+    """A confusion matrix per run, of the test part where there is one: slices and shares of the true class."""
+    figure, axes = _panels(len(rows), tall=2.9, wide=3.1)
+    for row, axis in zip(rows, axes, strict=True):
+        part = "test" if "test" in row.result else "val"
+        if part not in row.result:
+            axis.axis("off")
+            continue
+        counts = np.array(row.result[part]["confusion"], dtype=float)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (i, j), count in np.ndenumerate(counts):
+            colour = "white" if shares[i, j] > 0.6 else "black"
+            axis.text(j, i, f"{count:.0f}\n{100 * shares[i, j]:.0f} %", ha="center", va="center", color=colour, size=8)
+        names = row.result["classes"]
+        axis.set_xticks(range(len(names)), [name[:9] for name in names], size=7)
+        axis.set_yticks(range(len(names)), [name[:9] for name in names], size=7)
+        axis.set_title(f"{row.model}\n{row.stage}, {row.configuration} ({part})", size=8)
+        axis.set(xlabel="answer", ylabel="truth")
+    _save(figure, path)
+
+
+def draw_training(rows: list[Row], path: Path) -> None:
+    """Training and validation loss of every run."""
+    figure, axes = _panels(len(rows), tall=2.3, wide=3.1)
+    for row, axis in zip(rows, axes, strict=True):
+        with (row.folder / "log.csv").open(newline="", encoding="utf-8") as handle:
+            log = list(csv.DictReader(handle))
+        epochs = [int(line["epoch"]) for line in log]
+        axis.plot(epochs, [float(line["loss"]) for line in log], label="training")
+        axis.plot(epochs, [float(line["val_loss"]) for line in log], label="validation")
+        axis.set_title(f"{row.model}\n{row.stage}, {row.configuration}", size=8)
+        axis.set(xlabel="epoch", ylabel="loss")
+    axes[0].legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def read_predictions(path: Path) -> tuple[list[str], list[str], list[str], NDArray[np.float64]]:
+    """Parts, true classes, class names and probabilities (slice, class) of a run's `predictions.csv`."""
+    with path.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.reader(handle))
+    names = rows[0][4:]
+    shares = np.array([[float(value) for value in row[4:]] for row in rows[1:]]).reshape(-1, len(names))
+    return [row[0] for row in rows[1:]], [row[3] for row in rows[1:]], names, shares
+
+
+def draw_ranking(row: Row, path: Path) -> None:
+    """ROC and precision-recall curve of each class against the rest, on the test part where there is one."""
+    parts, truth, names, shares = read_predictions(row.folder / "predictions.csv")
+    part = "test" if "test" in parts else "val"
+    chosen = np.array([one == part for one in parts], dtype=bool)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+    for index, name in enumerate(names):
+        positive = np.array([one == name for one in truth], dtype=bool)[chosen]
+        if not positive.any() or positive.all():
+            continue
+        false, true, _ = roc_curve(positive, shares[chosen, index])
+        precision, recall, _ = precision_recall_curve(positive, shares[chosen, index])
+        left.plot(false, true, label=name)
+        right.plot(recall, precision, label=name)
+    left.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
+    left.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"{row.name} ({part})")
+    right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    left.title.set_size(9)
+    if left.lines[:-1]:
+        left.legend(frameon=False)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - the library has no types
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

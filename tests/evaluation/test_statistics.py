@@ -10,6 +10,7 @@ from groundglass.evaluation.metrics import Overlap
 from groundglass.evaluation.records import StructureScore, VolumeScore
 from groundglass.evaluation.score import scores_of
 from groundglass.evaluation.statistics import bland_altman, patient_interval, summarise, volume_agreement
+from groundglass.evaluation.summary import summarise_structure
 
 
 def volume(name: str, patient: str, both: int, predicted: int, truth: int, *, ml: float | None = None) -> VolumeScore:
@@ -43,6 +44,17 @@ def test_summary_of_known_volumes() -> None:
     with_none = {row.metric: row for row in summarise(volumes, "infection")}
     assert with_none["volume_error_percent"].volumes == 2
     assert with_none["dice"].volumes == 3
+
+
+def test_volumes_of_a_few_slices_are_set_apart() -> None:
+    volumes = [volume(name, name, 90, 100, 100).model_copy(update={"slices": 25}) for name in "ab"]
+    volumes.append(volume("c", "c", 0, 0, 2))
+    summary = summarise_structure(volumes, "infection", 0)
+    assert summary.metric("dice").mean == pytest.approx(0.6)  # type: ignore[union-attr]
+    assert summary.dice_of_long is not None
+    assert summary.dice_of_long.volumes == 2
+    assert summary.dice_of_long.mean == pytest.approx(0.9)
+    assert summarise_structure(volumes[2:], "infection", 0).dice_of_long is None
 
 
 def test_one_volume_a_patient_is_the_plain_bootstrap() -> None:

@@ -72,6 +72,9 @@ def command(
         ),
     ] = True,
     steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
+    coverage: Annotated[
+        float, typer.Option(min=0.5, max=0.99, help="Of new patients, by the interval of the involvement.")
+    ] = 0.9,
     seed: Annotated[int, typer.Option(help="Of folds, training and bootstrap.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -90,6 +93,7 @@ def command(
         thresholds=thresholds.value,
         post_processing=post_process,
         surfaces=surfaces,
+        coverage=coverage,
         seed=seed,
     )
     with progress_bar(quiet or as_json) as progress:

@@ -168,8 +168,15 @@ class Curves(Record):
     best_iou: Optimum
 
 
+LONG_SLICES = 20
+
+
 class StructureSummary(Record):
-    """One structure over all volumes."""
+    """One structure over all volumes.
+
+    `dice_of_long`: Dice of the volumes of `LONG_SLICES` or more slices, for a volume of a few slices can come out at 0
+    or 1 by a few voxels.
+    """
 
     structure: str
     threshold: float | None
@@ -181,6 +188,7 @@ class StructureSummary(Record):
     both_empty: int
     one_empty: int
     metrics: list[MetricSummary]
+    dice_of_long: MetricSummary | None = None
     agreement: Agreement | None
     curves: Curves | None
     validation: Optimum | None = None

@@ -57,10 +57,12 @@ def patient_interval(
     return Interval(low=float(found.low), high=float(found.high))
 
 
-def summarise(volumes: Sequence[VolumeScore], structure: str, *, seed: int = 0) -> list[MetricSummary]:
-    """Every metric of one structure over volumes; metrics that no volume has are left out."""
+def summarise(
+    volumes: Sequence[VolumeScore], structure: str, *, seed: int = 0, metrics: Sequence[str] = METRICS
+) -> list[MetricSummary]:
+    """Metrics of one structure over volumes; those that no volume has are left out."""
     rows = []
-    for metric in METRICS:
+    for metric in metrics:
         known = [(one, value) for one in volumes if (value := metric_of(one, structure, metric)) is not None]
         if not known:
             continue

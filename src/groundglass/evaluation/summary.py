@@ -14,7 +14,14 @@ from groundglass import __version__
 from groundglass.analysis import ModelRecord
 from groundglass.evaluation.collect import Collected, Scoring
 from groundglass.evaluation.layouts import LabelledData
-from groundglass.evaluation.records import DataRecord, Evaluation, EvaluationRun, StructureSummary, VolumeScore
+from groundglass.evaluation.records import (
+    LONG_SLICES,
+    DataRecord,
+    Evaluation,
+    EvaluationRun,
+    StructureSummary,
+    VolumeScore,
+)
 from groundglass.evaluation.statistics import involvement_agreement, summarise, volume_agreement
 from groundglass.evaluation.structures import Structure
 from groundglass.evaluation.sweep import curves
@@ -95,6 +102,7 @@ def summarise_structure(volumes: Sequence[VolumeScore], name: str, seed: int) ->
     known = [(one, score) for one in volumes if (score := one.of(name)) is not None]
     scores = [score for _, score in known]
     thresholds = {score.threshold for score in scores}
+    long = [one for one, _ in known if one.slices >= LONG_SLICES]
     histograms = [score.histogram for score in scores if score.histogram is not None]
     return StructureSummary(
         structure=name,
@@ -107,6 +115,7 @@ def summarise_structure(volumes: Sequence[VolumeScore], name: str, seed: int) ->
         both_empty=sum(score.scores.empty == "both" for score in scores),
         one_empty=sum(score.scores.empty in ("prediction", "truth") for score in scores),
         metrics=summarise(volumes, name, seed=seed),
+        dice_of_long=next(iter(summarise(long, name, seed=seed, metrics=("dice",))), None),
         agreement=volume_agreement(volumes, name),
         curves=curves(histograms) if histograms else None,
     )

@@ -39,6 +39,7 @@ class CrossvalOptions:
             predictions of the `others`.
         post_processing: clean lungs and infection as `analyze` does before scoring.
         surfaces: compute NSD and HD95 where the spacing is known.
+        coverage: share of new patients that the interval of the involvement is meant for.
         seed: of dealt folds and of the bootstrap.
         recipe: everything else that the networks depend on, for telling runs apart.
     """
@@ -48,6 +49,7 @@ class CrossvalOptions:
     thresholds: Thresholds = "card"
     post_processing: bool = False
     surfaces: bool = True
+    coverage: float = COVERAGE
     seed: int = 0
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,6 +60,7 @@ class CrossvalOptions:
             "thresholds": self.thresholds,
             "post_processing": self.post_processing,
             "surfaces": self.surfaces,
+            "coverage": self.coverage,
             "seed": self.seed,
             **self.recipe,
         }
@@ -105,7 +108,7 @@ def crossval_record(
             "structures": summaries,
             "folds": [one.fold for one in finished],
             "warnings": _warnings(options, failures, [one for one in finished if not one.knows_learned]),
-            "involvement_band": _band(volumes, protocol) if options.split == "patients" else None,
+            "involvement_band": _band(volumes, protocol, options.coverage) if options.split == "patients" else None,
         }
     )
 
@@ -122,8 +125,8 @@ def _warnings(options: CrossvalOptions, failures: Sequence[Failure], unknown: Se
     return texts
 
 
-def _band(volumes: Sequence[VolumeScore], protocol: str) -> InvolvementBand | None:
+def _band(volumes: Sequence[VolumeScore], protocol: str, coverage: float) -> InvolvementBand | None:
     """The interval of the involvement, where there are patients enough to fit one."""
-    if len(patient_scores(volumes, BandShape())) < fewest_patients(COVERAGE):
+    if len(patient_scores(volumes, BandShape())) < fewest_patients(coverage):
         return None
-    return fit_band(volumes, protocol=protocol)
+    return fit_band(volumes, protocol=protocol, coverage=coverage)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groundglass.cli.console import findings_table, progress_bar, show
+from groundglass.cli.console import findings_table, progress_bar, show, show_classification
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -119,6 +119,8 @@ def exit_code(analysis: Analysis) -> int:
 def show_result(analysis: Analysis, folder: Path) -> None:
     """Print the summary table, the findings and where the files are."""
     show(summary_table(analysis))
+    if analysis.classification is not None:
+        show_classification(analysis.classification)
     if analysis.findings:
         show(findings_table(analysis.findings))
     typer.echo(f"Report: {folder / 'report.html'}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from groundglass.analysis import Classification
     from groundglass.finding import Finding
 
 SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -84,3 +85,13 @@ def findings_table(findings: list[Finding]) -> Table:
         severity = Text(finding.severity, style=SEVERITY_STYLE[finding.severity])
         table.add_row(severity, Text(f"{finding.text} ({finding.code})"), Text(finding.action))
     return table
+
+
+def show_classification(said: Classification) -> None:
+    """Print probabilities, the class, or why none is named."""
+    from rich.console import Console
+
+    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in said.probabilities.items())
+    Console().print(f"Classification: {said.label or 'abstains'} ({shares})", highlight=False)
+    for reason in said.reasons:
+        Console().print(f"  {reason}", highlight=False)

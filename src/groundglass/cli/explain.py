@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundglass.cli.analyze import Input, Json, Quiet
-from groundglass.cli.console import progress_bar, show
+from groundglass.cli.console import progress_bar, show, show_classification
 
 if TYPE_CHECKING:
-    from groundglass.analysis import Classification
     from groundglass.explain import Explanation
 
 
@@ -66,11 +65,3 @@ def _show(explanation: Explanation) -> None:
         share = "no evidence" if one.in_lungs is None else f"{100 * one.in_lungs:.0f} %"
         table.add_row(Text(one.title), share)
     show(table)
-
-
-def show_classification(said: Classification) -> None:
-    """Print probabilities, the class, or why none is named."""
-    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in said.probabilities.items())
-    typer.echo(f"Classification: {said.label or 'abstains'} ({shares})")
-    for reason in said.reasons:
-        typer.echo(f"  {reason}")

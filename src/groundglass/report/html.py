@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from groundglass.analysis import Analysis
+from groundglass.models.catalog import CLASSIFIER
 from groundglass.report import wording
 from groundglass.report.attention import AttentionPicture
 from groundglass.report.gallery import Slide, SolidPicture
@@ -90,7 +91,8 @@ def methods_text(analysis: Analysis) -> str:
     run = analysis.run
     libraries = ", ".join(f"{name} {version}" for name, version in run.libraries.items())
     kind = "CT pictures" if wording.is_picture(analysis) else "Chest CT"
-    models = "; ".join(f"{model.name}, SHA-256 {model.sha256}" for model in run.models)
+    named = {model.name: f"{model.name}, SHA-256 {model.sha256}" for model in run.models}
+    models = "; ".join(text for name, text in named.items() if name != CLASSIFIER)
     parts = [f"{kind} were analyzed" if kind == "CT pictures" else f"{kind} was analyzed"]
     parts[0] += f" with Groundglass {run.groundglass} (Python {run.python}" + (f"; {libraries})" if libraries else ")")
     if models:
@@ -102,6 +104,12 @@ def methods_text(analysis: Analysis) -> str:
     if analysis.measurements.lung_volume_ml.total is not None:
         parts.append(
             "Volumes were computed from the number of voxels and the volume of a voxel in the image's geometry"
+        )
+    if analysis.classification is not None and CLASSIFIER in named:
+        parts.append(
+            "Slices were classified as COVID-19 pneumonia, other pneumonia or normal by a second neural network "
+            f"({named[CLASSIFIER]}); of up to 24 slices spread over the lungs, the third least likely to be normal was "
+            "averaged"
         )
     if analysis.measurements.subtype_method == "hu-threshold":
         parts.append("Infected voxels of at least −200 HU were counted as consolidation, the others as ground-glass")

@@ -14,7 +14,7 @@ from groundglass.errors import DatasetError, LeakageError
 pytest.importorskip("torch")
 import torch
 
-from groundglass.training.classification.calibration import fit_least_probability, fit_temperature
+from groundglass.training.classification.calibration import fit_calibration, fit_least_probability, with_offset
 from groundglass.training.classification.changes import changed_view
 from groundglass.training.classification.examples import balance, make_examples, with_smote
 from groundglass.training.classification.losses import open_label_loss
@@ -145,12 +145,14 @@ def test_open_labels_count_the_sum_of_what_they_leave_open() -> None:
     assert float(weighted) == pytest.approx((-3 * np.log(0.2) - np.log(0.5)) / 4, abs=1e-5)
 
 
-def test_temperature_undoes_overconfidence() -> None:
+def test_calibration_undoes_overconfidence_and_a_shifted_class() -> None:
     rng = np.random.default_rng(2)
     true = rng.normal(0, 1.5, (4000, 3))
     shares = np.exp(true) / np.exp(true).sum(1, keepdims=True)
     drawn = np.array([rng.choice(3, p=row) for row in shares])
-    assert fit_temperature(true * 3.0, np.eye(3, dtype=int)[drawn]) == pytest.approx(3.0, rel=0.1)
+    temperature, offset = fit_calibration(with_offset(true * 3.0, -2.0), np.eye(3, dtype=int)[drawn])
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    assert offset == pytest.approx(2.0, abs=0.3)
 
 
 def test_the_limit_reaches_the_wanted_accuracy_or_stops_at_half() -> None:

@@ -22,7 +22,11 @@ from groundglass.inference.classify_scan import classify_volume
 from groundglass.inference.scan import scan_probabilities
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import CLASSIFIER, WEIGHTS, ClassifierTerms, Metric, ModelCard
-from groundglass.training.classification.calibration import fit_least_probability, fit_temperature
+from groundglass.training.classification.calibration import (
+    fit_calibration,
+    fit_least_probability,
+    with_offset,
+)
 from groundglass.training.classification.export import Familiar, export_classifier, pooled_features
 from groundglass.training.classification.nets.lite import LiteClassifier
 from groundglass.training.classification.records import CLASSES
@@ -100,7 +104,10 @@ def release(run: Path, data: Path, folder: Path, *, size: int, prepared: list[Pr
     familiar = Familiar.fit(pooled_features(network, views_of(learned, size)))
     views = views_of(val, size)
     logits, allowed = logits_of(network, views), np.array([one.slice.allowed for one in val])
-    temperature = fit_temperature(logits, allowed)
+    temperature, offset = fit_calibration(logits, allowed)
+    logits = np.asarray(with_offset(logits, offset), np.float32)
+    with torch.no_grad():
+        network.head.bias[CLASSES.index("COVID")] += offset
     limit = float(np.quantile(familiar.distance(pooled_features(network, views)), STRANGEST))
     terms = ClassifierTerms(
         temperature=round(temperature, 4),

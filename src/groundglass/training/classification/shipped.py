@@ -99,12 +99,13 @@ class ShippedTraining:
         self.rng = np.random.default_rng(config.seed)
         self.network = LiteClassifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        shares = {config.only: 1.0} if config.only else dict(SHARES)
+        shares.pop(config.leave_out, None)
         learning = [one for one in prepared if one.slice.split in {"", "train"}]
-        shares = {name: share for name, share in SHARES.items() if name != config.leave_out}
-        if config.only:
-            shares = {config.only: 1.0}
-        if "luna_no_pneumonia" not in shares or "three_class" not in shares:
-            learning = [one for one in learning if not (one.slice.patient or "").startswith(config.leave_out + "/")]
+        if config.leave_out:
+            # Synthetic slices are made of pictures of other sources.
+            made_of_it = f"{config.leave_out}/"
+            learning = [one for one in learning if not (one.slice.patient or "").startswith(made_of_it)]
         self.sampler = SourceSampler(learning, shares)
         self.val = [one for one in prepared if one.slice.split == "val"]
         self.val_views = views_of(self.val, config.size)

@@ -30,7 +30,7 @@ def _volume(axes: tuple[int, ...] = (0, 1, 2), flips: tuple[bool, ...] = (False,
 def test_from_source_puts_every_orientation_in_ras(axes: tuple[int, ...], flips: tuple[bool, ...]) -> None:
     volume = _volume(axes, flips)
     assert volume.geometry.orientation == "RAS"
-    assert volume.values.dtype == np.float32
+    assert volume.values.dtype == np.int16
     for index, value in MARKS.items():
         assert volume.values[index] == value
         assert np.allclose(volume.geometry.world(index), mark_positions()[value])

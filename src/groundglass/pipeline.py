@@ -1,6 +1,6 @@
 """The main job: the order of the stages and nothing else.
 
-read -> check -> network -> lungs -> infection -> measure -> classify -> record
+read -> check -> network -> classify -> lungs -> infection -> measure -> record
 """
 
 from __future__ import annotations
@@ -170,25 +170,25 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         findings += found
     with run.clock.stage("network") as step:
         channels = scan_probabilities(volume, networks.segmenter, progress=step)
-    with run.clock.stage("lungs"):
-        lungs = segment_lungs(channels.lung, volume, threshold=networks.lung_threshold)
-        findings += check_lungs(volume, lungs)
-    with run.clock.stage("infection"):
-        infection = segment_infection(
-            channels.infection, channels.consolidation, volume, lungs, threshold=networks.infection_threshold
-        )
-    with run.clock.stage("measure"):
-        lobes = None if run.options.lobes is None else read_label_map(run.options.lobes, volume.source.case, {})
-        measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume), lobes=lobes)
-        band = networks.segmenter.card.involvement_interval
-        measurements = with_interval(measurements, [(channels.infection, lungs.labels)], band)
-        measurements = with_score_range(measurements)
-        findings += check_measurements(measurements)
     judged = None
     if networks.classifier is not None:
         with run.clock.stage("classify"):
             judged = classify_volume(volume, channels, networks.classifier)
-    probability = Heatmap(channels.infection, volume.geometry, volume.source) if run.options.probability else None
+    with run.clock.stage("lungs"):
+        lungs = segment_lungs(channels.lung, volume, threshold=networks.lung_threshold)
+        findings += check_lungs(volume, lungs)
+    infected, dense = channels.infection, channels.consolidation
+    del channels  # the lung probability of a long scan takes as much memory as its labels
+    with run.clock.stage("infection"):
+        infection = segment_infection(infected, dense, volume, lungs, threshold=networks.infection_threshold)
+    with run.clock.stage("measure"):
+        lobes = None if run.options.lobes is None else read_label_map(run.options.lobes, volume.source.case, {})
+        measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume), lobes=lobes)
+        band = networks.segmenter.card.involvement_interval
+        measurements = with_interval(measurements, [(infected, lungs.labels)], band)
+        measurements = with_score_range(measurements)
+        findings += check_measurements(measurements)
+    probability = Heatmap(infected, volume.geometry, volume.source) if run.options.probability else None
     analysis = _record(volume.source.case, volume_source(volume), measurements, findings, networks, run)
     analysis = _with_classification(analysis, judged)
     attention = judged.attention if judged else []

@@ -44,7 +44,8 @@ class CTVolume:
     """A CT scan in RAS+ order.
 
     Attributes:
-        values: float32 (x, y, z), x to the patient's right, y to anterior, z to superior; in Fortran order where
+        values: (x, y, z), float32, or int16 where every value is a whole number (half the memory); x to the
+            patient's right, y to anterior, z to superior; in Fortran order where
             the reader made it, so that an axial slice is one block of memory.
         geometry: grid of `values`.
         source: origin, with the grid of the file.
@@ -52,7 +53,7 @@ class CTVolume:
         findings: remarks made while reading.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.float32 | np.int16]
     geometry: Geometry
     source: Source
     units: Units = "HU"
@@ -61,8 +62,8 @@ class CTVolume:
     def __post_init__(self) -> None:
         """Check that the array fits the grid."""
         _check_shape(self.values, self.geometry)
-        if self.values.dtype != np.float32:
-            raise InvalidImageError(f"the voxel type is {self.values.dtype}; expected float32")
+        if self.values.dtype not in (np.float32, np.int16):
+            raise InvalidImageError(f"the voxel type is {self.values.dtype}; expected float32 or int16")
 
     @classmethod
     def from_source(
@@ -83,10 +84,13 @@ class CTVolume:
         """
         _check_shape(array, source.geometry)
         order = source.geometry.ras_order()
-        values = np.asarray(order.apply(array), dtype=np.float32, order="F")
+        kind = np.int16 if array.dtype == np.int16 else np.float32
+        values: NDArray[np.float32 | np.int16] = np.asarray(order.apply(array), dtype=kind, order="F")
         return cls(values, source.geometry.reordered(order), source, units, findings)
 
-    def with_values(self, values: NDArray[np.float32], *, units: Units, findings: tuple[Finding, ...]) -> CTVolume:
+    def with_values(
+        self, values: NDArray[np.float32 | np.int16], *, units: Units, findings: tuple[Finding, ...]
+    ) -> CTVolume:
         """The same scan with other values (after a repair), units and findings."""
         return replace(self, values=values, units=units, findings=findings)
 
@@ -97,9 +101,9 @@ class CTVolume:
             z: slice index from the feet.
 
         Returns:
-            (rows, columns), a view: row 0 anterior, column 0 the patient's right.
+            (rows, columns), a view where the values are float32: row 0 anterior, column 0 the patient's right.
         """
-        return self.values[::-1, ::-1, z].T
+        return np.asarray(self.values[::-1, ::-1, z].T, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,7 +41,7 @@ class VolumeSample:
         spacing, shape = volume.geometry.spacing, volume.geometry.shape
         x, y = (max(1, min(round(TARGET_MM / spacing[axis]), shape[axis] // 48)) for axis in (0, 1))
         z = max(1, round(shape[2] / MOST_SLICES))
-        values = np.ascontiguousarray(volume.values[x // 2 :: x, y // 2 :: y, z // 2 :: z].T)
+        values = np.ascontiguousarray(volume.values[x // 2 :: x, y // 2 :: y, z // 2 :: z].T, dtype=np.float32)
         return cls(values, (x * spacing[0], y * spacing[1], z * spacing[2]))
 
     @property

@@ -5,6 +5,8 @@ Stacks are uint8 arrays (slice, row, column) of 0 and 1, one axial slice after t
 
 from __future__ import annotations
 
+from typing import Any
+
 import cc3d
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 
 Stack = NDArray[np.uint8]
 Plane = NDArray[np.uint8]
+
+_PIECE = 1 << 22
 
 
 def majority_along_slices(stack: Stack) -> Stack:
@@ -99,8 +103,17 @@ def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[ND
         Labels from 1, and the voxels of every label (index 0: background).
     """
     labels = cc3d.connected_components(stack, connectivity=connectivity)
-    sizes = np.bincount(labels.ravel())
-    return np.asarray(labels, dtype=np.uint32), np.asarray(sizes, dtype=np.int64)
+    return np.asarray(labels, dtype=np.uint32), _sizes(labels)
+
+
+def _sizes(labels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int64]:
+    """Voxels of every label, in pieces: `bincount` works on a copy of eight bytes per voxel."""
+    flat = labels.ravel(order="K")
+    sizes = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int64)
+    for start in range(0, flat.size, _PIECE):
+        found = np.bincount(flat[start : start + _PIECE])
+        sizes[: found.size] += found
+    return sizes
 
 
 def without_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: int = 26) -> NDArray[np.uint8]:

@@ -158,7 +158,8 @@ def _dense(
         return dense
     values, inside = volume.values[box], lungs.labels[box]
     for z in np.flatnonzero(infected.any(axis=(0, 1))):
-        smooth = _smooth_within(values[:, :, z].T, inside[:, :, z].T > 0, volume.geometry.spacing)
+        plane = np.asarray(values[:, :, z].T, dtype=np.float32)
+        smooth = _smooth_within(plane, inside[:, :, z].T > 0, volume.geometry.spacing)
         dense[:, :, z] = (smooth.T >= CONSOLIDATION_HU) & (infected[:, :, z] > 0)
     return without_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
 

@@ -51,7 +51,9 @@ def segment_lungs(probability: NDArray[np.uint8], volume: CTVolume, *, threshold
     # All slices stay, for the trachea is followed from above the lungs.
     rows, columns = (slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in box)
     crop = (slice(None), rows, columns)
-    hu = np.ascontiguousarray(grid.sample(volume.values)[crop]) if volume.units == "HU" else None
+    hu = None
+    if volume.units == "HU":
+        hu = np.ascontiguousarray(grid.sample(volume.values)[crop], dtype=np.float32)
     lungs = np.zeros_like(raw)
     middle = _midline(volume, grid) - columns.start
     lungs[crop] = _working_lungs(np.ascontiguousarray(coarse[crop]), level, hu, grid, middle)

@@ -58,13 +58,19 @@ def volume_from_slabs(source: Source, slabs: Iterable[NDArray[Any]], findings: t
     """
     grid = source.geometry
     order = grid.ras_order()
-    target = order.undo(np.empty(grid.reordered(order).shape, dtype=np.float32, order="F"))
+    shape = grid.reordered(order).shape
+    target: NDArray[Any] = order.undo(np.empty(shape, dtype=np.int16, order="F"))
     filled, missing = 0, 0
     for slab in slabs:
+        if target.dtype == np.int16 and not _whole_numbers(slab):
+            target, whole = order.undo(np.empty(shape, dtype=np.float32, order="F")), target
+            target[:, :, :filled] = whole[:, :, :filled]
+            del whole
         piece = target[:, :, filled : filled + slab.shape[2]]
         with np.errstate(over="ignore", invalid="ignore"):
             piece[...] = slab
-        missing += _replace_non_finite(piece)
+        if target.dtype == np.float32:
+            missing += _replace_non_finite(piece)
         filled += slab.shape[2]
     if filled != grid.shape[2]:
         raise InvalidImageError(f"{source.case}: {filled} slices were read; expected {grid.shape[2]}")
@@ -140,6 +146,18 @@ def _rescaled(array: NDArray[Any], slope: float, intercept: float) -> Iterator[N
             yield slab
         else:
             yield slab.astype(np.float64) * slope + intercept
+
+
+def _whole_numbers(slab: NDArray[Any]) -> bool:
+    """Whether every value can be stored as a 16-bit whole number without change."""
+    if np.can_cast(slab.dtype, np.int16):
+        return True
+    if not slab.size:
+        return True
+    limits = np.iinfo(np.int16)
+    if not (slab.min() >= limits.min and slab.max() <= limits.max):
+        return False
+    return slab.dtype.kind in "iu" or bool((slab.astype(np.int16) == slab).all())
 
 
 def _replace_non_finite(piece: NDArray[np.float32]) -> int:

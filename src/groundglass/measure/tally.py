@@ -123,7 +123,7 @@ def tally(volume: CTVolume, lungs: LabelMap, infection: LabelMap) -> Tally:
         code = lung.T.ravel()[inside].astype(np.int64) * INFECTION_COUNT + infection.labels[:, :, z].T.ravel()[inside]
         counts += np.bincount(code * heights.count + heights.of_slice(z, inside), minlength=counts.size)
         if volume.units == "HU":
-            density.add(volume.values[:, :, z].T.ravel()[inside], code)
+            density.add(np.asarray(volume.values[:, :, z].T.ravel()[inside], dtype=np.float32), code)
     by_level = counts.reshape(LUNG_COUNT, INFECTION_COUNT, heights.count)
     if volume.units != "HU":
         return Tally(by_level, None)

@@ -229,10 +229,11 @@ def spread_pictures(infection: Sequence[Grey], count: int) -> list[int]:
     return sorted(top + [others[place] for place in even])
 
 
-def _windowed(scan: NDArray[np.float32], volume: CTVolume) -> Grey:
+def _windowed(scan: NDArray[np.float32 | np.int16], volume: CTVolume) -> Grey:
     low, high = LUNG_WINDOW if volume.units == "HU" else (0.0, 255.0)
     scale = 255.0 / (high - low)
-    shown = cv2.convertScaleAbs(np.clip(scan, low, high) - low, alpha=scale)
+    above = np.clip(np.asarray(scan, dtype=np.float32), low, high) - low
+    shown = cv2.convertScaleAbs(above, alpha=scale)
     return np.asarray(shown, dtype=np.uint8)
 
 

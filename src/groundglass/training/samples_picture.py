@@ -15,7 +15,7 @@ from groundglass.errors import DatasetError
 from groundglass.image.prepare import window_to_uint8
 from groundglass.io.write import atomic_file
 from groundglass.training.presets.model import Preset
-from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
+from groundglass.training.sample import CHANNELS, CONSOLIDATION, INFECTION, LUNG, Sample
 from groundglass.training.sources.find import find_volumes
 from groundglass.training.steps.run import augment_in_stages, to_grey
 
@@ -107,7 +107,7 @@ def _sheet(rows: list[list[Stage]], titles: list[str]) -> Image.Image:
     """Rows of slices; long rows are broken, so that a tile stays large enough to judge."""
     across = min(len(titles), 8)
     lines = -(-len(titles) // across)
-    height = len(rows) * lines * (TILE + HEAD + GAP) + 2 * GAP + (len(rows) - 1) * GAP
+    height = len(rows) * lines * (TILE + HEAD + GAP) + 2 * GAP + len(rows) * GAP + HEAD
     sheet = Image.new("RGB", (across * (TILE + GAP) + GAP, height), BACKGROUND)
     pen = ImageDraw.Draw(sheet)
     top = GAP
@@ -119,4 +119,9 @@ def _sheet(rows: list[list[Stage]], titles: list[str]) -> Image.Image:
             pen.text((x, y + 6), title, fill=INK, font_size=13)
             sheet.paste(Image.fromarray(_tile(stage.sample)), (x, y + HEAD))
         top += lines * (TILE + HEAD + GAP) + GAP
+    left = GAP
+    for channel, ink in COLOURS.items():
+        pen.rectangle((left, top + 8, left + 12, top + 20), fill=ink)
+        pen.text((left + 18, top + 6), CHANNELS[channel], fill=INK, font_size=13)
+        left += 120
     return sheet

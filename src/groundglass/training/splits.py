@@ -14,9 +14,9 @@ from groundglass.errors import DatasetError, LeakageError, OptionError
 from groundglass.training.cache import CachedVolume
 from groundglass.training.sources.volume import LabelledVolume
 
-NEAR_BITS = 32
+NEAR_BITS = 44
 """Fingerprints that differ in at most this many of their 256 bits are looked at closely."""
-NEAR_CORRELATION = 0.98
+NEAR_CORRELATION = 0.92
 """Pictures whose coarse copies correlate at least this much are the same picture."""
 COARSE = 64
 Volume = TypeVar("Volume", LabelledVolume, CachedVolume)

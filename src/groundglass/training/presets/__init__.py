@@ -36,6 +36,8 @@ def load_preset(name_or_path: str | Path) -> Preset:
     """
     path = find_preset(name_or_path)
     table = read_toml(path)
+    if (task := table.get("task", "segmentation")) != "segmentation":
+        raise PresetError(f"the preset {path.stem} is for {task}; expected one for segmentation")
     try:
         return Preset.model_validate({"name": path.stem, **table})
     except ValidationError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from groundglass.training.sample import LUNG, Sample
+
+if TYPE_CHECKING:
+    from groundglass.inference.segment import SliceSegmenter
 
 LungsFrom = Literal["mask", "network", "classical"]
 AIR_HU = -450.0
@@ -46,10 +50,17 @@ def classical_mask(sample: Sample) -> NDArray[np.uint8]:
     return np.asarray(ndimage.binary_fill_holes(closed), dtype=np.uint8)
 
 
-def _by_network(samples: list[Sample]) -> list[NDArray[np.uint8]]:
-    from groundglass.inference.segment import SliceSegmenter, at_own_size
+@functools.cache
+def _segmenter() -> SliceSegmenter:
+    from groundglass.inference.segment import SliceSegmenter
 
-    segmenter = SliceSegmenter()
+    return SliceSegmenter()
+
+
+def _by_network(samples: list[Sample]) -> list[NDArray[np.uint8]]:
+    from groundglass.inference.segment import at_own_size
+
+    segmenter = _segmenter()
     channel = segmenter.card.channels.index("lung")
     masks = []
     for sample in samples:

@@ -159,7 +159,7 @@ class Elastic(PixelStep):
 
     step: Literal["elastic"] = "elastic"
     chance: Chance = 0.3
-    share: float = 0.02
+    share: float = 0.012
     smoothness: float = 0.12
 
     def apply(self, sample: Sample, rng: np.random.Generator) -> Sample:

@@ -79,6 +79,7 @@ def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr("groundglass.evaluation.results.save", lambda record, folder: None)
     data = read_data(slices)
     seen = painter(("beta", "gamma"))
+    assert data.of_patients_in(["alpha_1"]) == {"alpha_1", "alpha_2"}
     record = evaluate(data, seen, tmp_path / "one", OPTIONS)
     assert {one.volume for one in record.volumes} == {"alpha_1", "alpha_2", "delta"}
     assert any("2 of 5 volumes" in text for text in record.warnings)

@@ -61,6 +61,13 @@ class LabelledData:
             self.name, self.layout, tuple(case for case in self.cases if case.fold in wanted), self.folders
         )
 
+    def of_patients_in(self, names: Iterable[str]) -> set[str]:
+        """Names of the volumes whose patient also has one of the named volumes."""
+        named = set(names)
+        patients = {volume_patient(name) for name in named}
+        patients |= {case.patient for case in self.cases if case.name in named}
+        return {case.name for case in self.cases if {case.patient, volume_patient(case.name)} & patients}
+
     @property
     def patients(self) -> set[str]:
         """Everyone whose volumes are here."""

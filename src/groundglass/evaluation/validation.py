@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from groundglass.errors import OptionError
 from groundglass.evaluation.collect import Scoring, collect
-from groundglass.evaluation.layouts import LabelledData, volume_patient
+from groundglass.evaluation.layouts import LabelledData
 from groundglass.evaluation.predict import NetworkPredictor, Predictor
 from groundglass.evaluation.records import DataRecord, Histogram, Optimum, StructureSummary
 from groundglass.evaluation.summary import EvaluationOptions, describe
@@ -72,8 +72,7 @@ def without_learned(data: LabelledData, predictor: Predictor, keep: bool) -> tup
     if not isinstance(predictor, NetworkPredictor):
         return data, set(), []
     card = predictor.segmenter.card
-    patients = {volume_patient(name) for name in card.learned_from}
-    learned = {case.name for case in data.cases if volume_patient(case.name) in patients}
+    learned = data.of_patients_in(card.learned_from)
     if not learned:
         return data, set(), []
     count = f"{len(learned)} of {len(data.cases)} volumes"

@@ -61,7 +61,15 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         licence=LICENCE,
         metrics=metrics,
         limits=tuple(limits),
+        learned_from=_seen(preset, material),
     )
+
+
+def _seen(preset: Preset, material: Material) -> tuple[str, ...]:
+    """Labelled volumes that the weights depend on: learned from, or watched to choose the checkpoint."""
+    learned = [volume for volumes in material.sources.values() for volume in volumes if not volume.extra]
+    chosen_by = material.watch if preset.schedule.keep == "best" else []
+    return tuple(sorted({volume.name for volume in (*learned, *chosen_by)}))
 
 
 def _watched(material: Material) -> tuple[str, ...]:

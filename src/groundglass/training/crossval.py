@@ -13,7 +13,7 @@ from pathlib import Path
 
 from groundglass.errors import InputError, OptionError
 from groundglass.evaluation.collect import collect, slice_table
-from groundglass.evaluation.layouts import LabelledData, volume_patient
+from groundglass.evaluation.layouts import LabelledData
 from groundglass.evaluation.predict import NetworkPredictor, structures_of
 from groundglass.evaluation.records import Evaluation, FoldRecord
 from groundglass.evaluation.results import save
@@ -231,8 +231,7 @@ def require_unseen(card: ModelCard, plan: FoldPlan, split: Split) -> None:
     """
     if split == "slices":
         return
-    seen = {volume_patient(name) for name in card.learned_from}
-    shared = sorted({case.name for case in plan.test.cases if volume_patient(case.name) in seen})
+    shared = sorted(plan.test.of_patients_in(card.learned_from))
     if shared:
         raise OptionError(
             f"the model {card.name} learned from patients of fold {plan.fold} ({', '.join(shared[:3])}), so it cannot "

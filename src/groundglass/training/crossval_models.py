@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from groundglass.errors import OptionError
-from groundglass.evaluation.layouts import LabelledData, volume_patient
+from groundglass.evaluation.layouts import LabelledData
 from groundglass.models.catalog import ModelCard, card_at, load_card
 from groundglass.progress import Progress, silent
 from groundglass.training.crossval import FoldModel
@@ -74,8 +74,8 @@ def unseen_fold(card: ModelCard, data: LabelledData, place: str) -> int:
     Raises:
         OptionError: the card does not say what it learned from, or no or several folds fit.
     """
-    seen = {volume_patient(name) for name in card.learned_from}
-    touched = {case.fold for case in data.cases if volume_patient(case.name) in seen}
+    seen = data.of_patients_in(card.learned_from)
+    touched = {case.fold for case in data.cases if case.name in seen}
     free = sorted(case.fold for case in data.cases if case.fold is not None and case.fold not in touched)
     if not seen or len(set(free)) != 1:
         known = f"has seen nothing of the folds {sorted(set(free))}" if seen else "does not list what it learned from"

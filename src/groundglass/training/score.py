@@ -12,15 +12,10 @@ import pydicom
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from groundglass.evaluation.metrics import dice
 from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
 from groundglass.training.sample import INFECTION, LUNG, Sample
 from groundglass.training.sources import research as sources
-
-
-def dice(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Dice of two masks pooled over all their pixels; 1 if both are empty."""
-    total = int(predicted.sum()) + int(truth.sum())
-    return 1.0 if total == 0 else 2.0 * int((predicted & truth).sum()) / total
 
 
 def predict(segmenter: SliceSegmenter, samples: list[Sample]) -> list[NDArray[np.uint8]]:

@@ -15,7 +15,7 @@ import typer
 from typer import Exit
 
 from groundglass import __version__
-from groundglass.cli import analyze, batch, crossval, demo, doctor, evaluate, explain, export, models, study, train
+from groundglass.cli import analyze, batch, compare, crossval, demo, doctor, evaluate, explain, export, models, study, train
 from groundglass.cli.console import errors_to
 from groundglass.errors import GroundglassError
 
@@ -59,6 +59,7 @@ app.command("study")(study.command)
 app.command("models")(models.command)
 app.command("train")(train.command)
 app.command("export")(export.command)
+app.command("compare")(compare.command)
 
 
 def run() -> None:

@@ -67,7 +67,7 @@ def render_report(analysis: Analysis, images: ReportImages, *, licence: str) -> 
     Returns:
         A complete HTML page that loads nothing from anywhere.
     """
-    template = _environment().get_template("report.html.j2")
+    template = report_environment().get_template("report.html.j2")
     rank = {severity: place for place, severity in enumerate(_SEVERITIES)}
     findings = sorted(analysis.findings, key=lambda finding: rank[finding.severity])
     return template.render(
@@ -126,7 +126,8 @@ def methods_text(analysis: Analysis) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def report_environment() -> Environment:
+    """The templates of this package, with escaping of every text."""
     return Environment(
         loader=PackageLoader("groundglass.report"),
         autoescape=True,

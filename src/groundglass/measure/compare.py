@@ -145,7 +145,8 @@ def _without_seams(only: NDArray[np.bool_], spacing: Vector3) -> NDArray[np.bool
     core = distance_transform_edt(part, sampling=spacing) > reach
     kept = np.zeros_like(only)
     if core.any():
-        near = distance_transform_edt(~core, sampling=spacing) <= reach
+        # Twice the reach, so that the corners of a thick piece come back.
+        near = distance_transform_edt(~core, sampling=spacing) <= 2 * reach
         kept[box] = (near & part)[1:-1, 1:-1, 1:-1]
     return kept
 

@@ -20,6 +20,18 @@ SIDE = 256
 PEER_SLICES = 8
 
 
+def make(folder: str, *counts: str) -> dict[str, Any]:
+    """Write the synthetic scans; here, because a large parent counts in the peak memory of its children."""
+    from scans import Chest, write_scan
+
+    chest = Chest()
+    for count in counts:
+        volume = chest.slices(int(count))
+        for kind in ("nifti", "dicom"):
+            write_scan(volume, Path(folder), kind)
+    return {"scans": 2 * len(counts)}
+
+
 def least(work: Callable[[], object], times: int) -> tuple[float, float]:
     """Least wall and CPU seconds of several calls, after one that does not count."""
     work()

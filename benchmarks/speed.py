@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from process import best, part
-from scans import Chest, read_bytes, write_scan
+from scans import read_bytes
 
 Record = dict[str, Any]
 
@@ -72,15 +72,11 @@ def machine() -> Record:
 
 def whole(folder: Path, arguments: argparse.Namespace) -> list[Record]:
     """`analyze` from cold start."""
-    chest, rows = Chest(), []
+    part("make", str(folder), *(str(count) for count in arguments.slices))
+    rows = []
     for count in arguments.slices:
-        volume = chest.slices(count)
-        paths = [("nifti", write_scan(volume, folder, "nifti")), ("dicom", write_scan(volume, folder, "dicom"))]
-        del volume
-        rows += [analyzed(path, kind, count, arguments.times, folder) for kind, path in paths]
-        if count != arguments.slices[0]:
-            paths[0][1].unlink()
-            shutil.rmtree(paths[1][1])
+        paths = {"nifti": folder / f"chest{count}.nii.gz", "dicom": folder / f"chest{count}"}
+        rows += [analyzed(path, kind, count, arguments.times, folder) for kind, path in paths.items()]
     real = arguments.data and arguments.data / "ct_volumes" / "covid_P001_dicom"
     if real and real.is_dir():
         rows.append(analyzed(real, "dicom, JPEG Lossless, real", len(list(real.iterdir())), arguments.times, folder))

@@ -72,8 +72,10 @@ class FakeResult:
     def save(self, folder: Path) -> None:
         with case_folder(Path(folder), self.analysis.case) as (partial, _):
             atomic_write_bytes(partial / "analysis.json", self.analysis.to_json().encode())
-        with (self.inputs / LOG).open("a") as log:
-            log.write(f"{self.analysis.case}\n")
+        # The copy of a scan from an object store is gone by now, and the log with it.
+        if self.inputs.is_dir():
+            with (self.inputs / LOG).open("a") as log:
+                log.write(f"{self.analysis.case}\n")
 
 
 @cache

@@ -85,7 +85,9 @@ def local_output(output: str) -> Iterator[Path]:
         files = [path for path in Path(scratch).rglob("*") if path.is_file()]
         try:
             for path in sorted(files, key=lambda path: path.name == "analysis.json"):
-                system.put(str(path), f"{root}/{path.relative_to(scratch).as_posix()}")
+                target = f"{root}/{path.relative_to(scratch).as_posix()}"
+                system.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                system.put(str(path), target)
         except (OSError, ValueError) as error:
             raise OutputError(f"{output} cannot be written ({type(error).__name__}); check the address") from error
 

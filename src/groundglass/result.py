@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,22 @@ class AnalysisResult:
     def findings(self) -> list[Finding]:
         """Remarks on the input and the result."""
         return self.analysis.findings
+
+    def view(self) -> Any:  # noqa: ANN401 - a widget of an optional library
+        """The scan with its masks in an interactive viewer, for notebooks.
+
+        Raises:
+            OptionError: ipyniivue is not installed (`groundglass[notebook]`).
+        """
+        from groundglass.report.viewer import interactive_viewer
+
+        return interactive_viewer(self.volume, self.lungs, self.infection)
+
+    def _repr_html_(self) -> str:
+        """Summary and pictures, as a notebook shows the result."""
+        from groundglass.report.notebook import notebook_html
+
+        return notebook_html(self.analysis, self.volume, self.lungs, self.infection)
 
     def save(self, folder: str | Path) -> Path:
         """Write the case into `folder/<case>/`; it appears there only when complete.

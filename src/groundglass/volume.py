@@ -15,6 +15,7 @@ from groundglass.geometry import Geometry
 
 if TYPE_CHECKING:
     import nibabel
+    import SimpleITK
 
 LUNG_NAMES: Mapping[int, str] = {1: "right lung", 2: "left lung"}
 INFECTION_NAMES: Mapping[int, str] = {1: "ground-glass", 2: "consolidation"}
@@ -105,6 +106,26 @@ class CTVolume:
         """
         return np.asarray(self.values[::-1, ::-1, z].T, dtype=np.float32)
 
+    def on_source_grid(self) -> NDArray[Any]:
+        """The values in the axis order of the input file (a view)."""
+        return self.source.geometry.ras_order().undo(self.values)
+
+    def to_nibabel(self) -> nibabel.Nifti1Image:
+        """The scan as a nibabel image on the input's own grid and affine."""
+        from groundglass.nifti_image import nifti_image
+
+        return nifti_image(self.on_source_grid(), self.source.geometry.affine)
+
+    def to_simpleitk(self) -> SimpleITK.Image:
+        """The scan as a SimpleITK image on the input's own grid.
+
+        Raises:
+            OptionError: SimpleITK is not installed.
+        """
+        from groundglass.itk_image import itk_image
+
+        return itk_image(self.on_source_grid(), self.source.geometry.affine)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
@@ -145,6 +166,16 @@ class LabelMap:
         from groundglass.nifti_image import nifti_image
 
         return nifti_image(self.on_source_grid(), self.source.geometry.affine)
+
+    def to_simpleitk(self) -> SimpleITK.Image:
+        """The label map as a SimpleITK image on the input's own grid.
+
+        Raises:
+            OptionError: SimpleITK is not installed.
+        """
+        from groundglass.itk_image import itk_image
+
+        return itk_image(self.on_source_grid(), self.source.geometry.affine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

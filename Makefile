@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= output
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo analyze doctor test check format lint types docs system clean
+.PHONY: help demo analyze doctor test bench check format lint types docs system clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,10 @@ doctor: $(VENV)/base.stamp  ## check a scan without analyzing it: make doctor SC
 
 test: $(VENV)/full.stamp system  ## run all tests
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+bench: $(VENV)/full.stamp  ## measure speed and memory
+	mkdir -p $(OUT)
+	$(BIN)/python benchmarks/speed.py --json $(OUT)/speed.json
 
 check: format lint types test docs  ## everything that a change must pass
 

@@ -85,6 +85,7 @@ def command(
     Means are over volumes, intervals over patients. Volumes whose patients the model learned from are left out.
     Exits with 1 when a volume could not be scored.
     """
+    from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
     from groundglass.evaluation.results import PAGE, to_json
     from groundglass.evaluation.run import evaluate
@@ -98,7 +99,14 @@ def command(
         checked = (read_data(validation, structure=kind) if validation else labelled).of_folds(
             fold_numbers(validation_folds)
         )
-    predictor, structures = _predictor(model, predictions, structure, label, threshold, post_process, same_voxels)
+    if predictions is None:
+        if label:
+            raise OptionError("--label names values of label maps; it needs --predictions")
+        predictor, structures = _network(model, structure, threshold, post_process)
+    else:
+        if model is not None or threshold or post_process:
+            raise OptionError("--predictions are masks: --model, --threshold, --post-process have nothing to do there")
+        predictor, structures = _masks(predictions, structure, label, same_voxels)
     options = EvaluationOptions(structures, surfaces, same_voxels, include_learned, chosen, seed)
     with progress_bar(quiet or as_json) as progress:
         record = evaluate(
@@ -117,36 +125,30 @@ def command(
     return 1 if record.failures else 0
 
 
-def _predictor(
-    model: str | None,
-    predictions: Path | None,
-    names: list[str] | None,
-    labels: list[str] | None,
-    thresholds: list[str] | None,
-    post_process: bool,
-    same_voxels: bool,
+def _network(
+    model: str | None, names: list[str] | None, thresholds: list[str] | None, post_process: bool
 ) -> tuple[Predictor, tuple[Structure, ...]]:
-    from groundglass.errors import InputNotFoundError, OptionError
-    from groundglass.evaluation.predict import FolderPredictor, NetworkPredictor, wanted_structures
+    from groundglass.evaluation.predict import NetworkPredictor, wanted_structures
+    from groundglass.inference.segment import SliceSegmenter
+    from groundglass.models.catalog import card_at
+
+    segmenter = SliceSegmenter(card_at(model or DEFAULT_MODEL))
+    network = NetworkPredictor.of(segmenter, thresholds=threshold_values(thresholds), post_processing=post_process)
+    return network, wanted_structures(network, names)
+
+
+def _masks(
+    folder: Path, names: list[str] | None, labels: list[str] | None, same_voxels: bool
+) -> tuple[Predictor, tuple[Structure, ...]]:
+    from groundglass.errors import InputNotFoundError
+    from groundglass.evaluation.predict import FolderPredictor
     from groundglass.evaluation.structures import INFECTION, LUNGS, labelled, structure_named
 
-    if predictions is None:
-        if labels:
-            raise OptionError("--label names values of label maps; it needs --predictions")
-        from groundglass.inference.segment import SliceSegmenter
-        from groundglass.models.catalog import card_at
-
-        segmenter = SliceSegmenter(card_at(model or DEFAULT_MODEL))
-        network = NetworkPredictor.of(segmenter, thresholds=threshold_values(thresholds), post_processing=post_process)
-        return network, wanted_structures(network, names, ())
-    if model is not None or thresholds or post_process:
-        raise OptionError("--predictions are masks: --model, --threshold and --post-process have nothing to do there")
-    if not predictions.is_dir():
-        raise InputNotFoundError(f"{predictions} is not a folder; expected the folder of the predicted masks")
+    if not folder.is_dir():
+        raise InputNotFoundError(f"{folder} is not a folder; expected the folder of the predicted masks")
     whole = tuple(structure_named(name) for name in names) if names else (LUNGS, INFECTION)
-    parts = tuple(labelled(text, whole[0]) for text in labels or ())
-    structures = parts or whole
-    return FolderPredictor(predictions, structures, same_voxels), structures
+    structures = tuple(labelled(text, whole[0]) for text in labels or ()) or whole
+    return FolderPredictor(folder, structures, same_voxels), structures
 
 
 def threshold_values(texts: list[str] | None) -> dict[str, float]:

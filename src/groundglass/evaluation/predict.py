@@ -233,10 +233,8 @@ class FolderPredictor:
         return found
 
 
-def wanted_structures(
-    predictor: Predictor, names: Sequence[str] | None, labels: Sequence[Structure]
-) -> tuple[Structure, ...]:
-    """What is scored: everything predicted, or the structures named, and parts of them by label.
+def wanted_structures(predictor: Predictor, names: Sequence[str] | None) -> tuple[Structure, ...]:
+    """What is scored: everything predicted, or the structures named.
 
     Raises:
         OptionError: a name that the predictor does not give.
@@ -244,5 +242,4 @@ def wanted_structures(
     known = {structure.name: structure for structure in predictor.structures}
     if missing := set(names or ()) - set(known):
         raise OptionError(f"the model does not show {min(missing)}; it shows {', '.join(known)}")
-    chosen = tuple(known[name] for name in names) if names else tuple(known.values())
-    return (*chosen, *labels)
+    return tuple(known[name] for name in names) if names else tuple(known.values())

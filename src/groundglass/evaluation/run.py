@@ -61,12 +61,7 @@ def evaluate(
     if validation is not None:
         validation = without_learned(validation, predictor, False)[0]
         predictor, optima, checked = on_validation(data, validation, predictor, options, progress)
-    with writing(output):
-        output.mkdir(parents=True, exist_ok=True)
-    with slice_table(output / SLICES) as table:
-        found = collect(kept.cases, predictor, options.scoring, table=table, panels=output / PANELS, progress=progress)
-    if not found.volumes:
-        raise InputError(f"not one volume of {data.name} could be scored; the first error: {found.failures[0].message}")
+    found = _scored(kept, predictor, output, options, progress)
     volumes = [one.model_copy(update={"learned_from": one.volume in learned}) for one in found.volumes]
     network = predictor if isinstance(predictor, NetworkPredictor) else None
     run = run_record(options.as_record(), started, clock, network.segmenter.precision if network else None)
@@ -89,6 +84,19 @@ def evaluate(
     progress("report", 0, 0)
     save(record, output)
     return record
+
+
+def _scored(
+    data: LabelledData, predictor: Predictor, output: Path, options: EvaluationOptions, progress: Progress
+) -> Collected:
+    """Score the volumes into the output folder: slices and pictures are written as they come."""
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with slice_table(output / SLICES) as table:
+        found = collect(data.cases, predictor, options.scoring, table=table, panels=output / PANELS, progress=progress)
+    if not found.volumes:
+        raise InputError(f"not one volume of {data.name} could be scored; the first error: {found.failures[0].message}")
+    return found
 
 
 def _cautions(found: Collected, network: NetworkPredictor | None, optima: dict[str, Optimum]) -> list[str]:

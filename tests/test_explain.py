@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from groundglass.cli.main import main
+from groundglass.errors import OptionError
+from groundglass.explain import explain, stages_picture
+from groundglass.inference.engine import check_pictures
+from groundglass.inference.scan import Networks
+from groundglass.models.catalog import CLASSIFIER, available, load_card
+from groundglass.pipeline import analyze
+from groundglass.result import PictureResult
+
+pytestmark = pytest.mark.skipif(CLASSIFIER not in available(), reason="the package has no classifier")
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return Networks.load()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "slice.png"
+    cv2.imwrite(str(path), check_pictures(256, 1)[0, 0])
+    return path
+
+
+def test_a_picture_is_explained_side_by_side(picture: Path, tmp_path: Path, networks: Networks) -> None:
+    explanation = explain(picture, label="COVID", networks=networks)
+    assert explanation.label == "COVID"
+    folder = explanation.save(tmp_path / "out", stages=True)
+    record = json.loads((folder / "explanation.json").read_text())
+    assert record["classification"]["probabilities"].keys() == {"COVID", "OtherPneumonia", "Normal"}
+    shown = cv2.imread(str(folder / "evidence-1.png"))
+    assert shown is not None
+    assert shown.shape == (384, 3 * 384 + 16, 3)
+    assert cv2.imread(str(folder / "stages-1.png")) is not None
+    with pytest.raises(OptionError, match="no class 'flu'"):
+        explain(picture, label="flu", networks=networks)
+
+
+def test_analyze_classifies_each_picture(picture: Path, tmp_path: Path, networks: Networks) -> None:
+    result = analyze(picture, networks=networks)
+    assert isinstance(result, PictureResult)
+    said = result.analysis.classification
+    assert said is not None
+    assert sum(said.probabilities.values()) == pytest.approx(1.0, abs=1e-3)
+    assert said.abstained == (said.label is None) == bool(said.reasons)
+    assert result.analysis.slices is not None
+    assert result.analysis.slices[0].classification is not None
+    assert result.analysis.slices[0].classification.probabilities == said.probabilities
+    assert CLASSIFIER in [model.name for model in result.analysis.run.models]
+    report = (result.save(tmp_path) / "report.html").read_text()
+    assert "What the answer rests on" in report
+
+
+def test_a_picture_that_is_no_chest_is_not_classified(tmp_path: Path, networks: Networks) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    said = analyze(tmp_path / "noise.png", networks=networks).analysis.classification
+    assert said is not None
+    assert said.abstained
+    assert said.label is None
+
+
+def test_command_line(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", str(picture), "-o", str(tmp_path / "out"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["case"] == "slice"
+    assert main(["explain", str(tmp_path / "nothing.png")]) == 3
+
+
+def test_five_stages_in_a_row() -> None:
+    assert stages_picture(check_pictures(128, 1)[0, 0]).shape == (280, 5 * 256, 3)
+
+
+def test_the_shipped_card_says_what_it_must() -> None:
+    card = load_card(CLASSIFIER)
+    assert card.classifier is not None
+    assert card.channels == ("COVID", "OtherPneumonia", "Normal")
+    assert 0.33 < card.classifier.least_probability < 1
+    assert card.verify().stat().st_size < 10e6
+    assert {"COVID AUROC", "COVID F1", "coverage"} <= {metric.name for metric in card.metrics}
+    assert replace(card, metrics=()) != card

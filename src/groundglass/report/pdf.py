@@ -109,6 +109,8 @@ def _content(analysis: Analysis, licence: str) -> dict[str, Any]:
             for band in numbers.density_bands or ()
         ],
         "score": "–" if numbers.zonal_severity_score is None else str(numbers.zonal_severity_score),
+        "details": _details(analysis),
+        "classification": _classification(analysis),
         "findings": [finding.model_dump() for finding in analysis.findings],
         "methods": methods_text(analysis),
         "licence": licence,
@@ -116,6 +118,43 @@ def _content(analysis: Analysis, licence: str) -> dict[str, Any]:
         "models": [f"{model.name}, SHA-256 {model.sha256}" for model in analysis.run.models],
         "colours": {"scores": [css(colour) for colour in SCORES]},
     }
+
+
+def _details(analysis: Analysis) -> list[list[str]]:
+    """Lesions, high opacity, density and lobes, as name and value."""
+    numbers, rows = analysis.measurements, []
+    if (lesions := numbers.lesions) is not None:
+        rows.append(["Lesions of at least 0.1 ml", f"{lesions.count} (right {lesions.right}, left {lesions.left})"])
+        rows.append(["Largest lesion", wording.millilitres(lesions.largest_ml[0]) if lesions.largest_ml else "–"])
+        for name, share, usual in (
+            ("Within 10 mm of the surface", lesions.peripheral_percent, lesions.peripheral_lung_percent),
+            ("In the posterior half", lesions.posterior_percent, lesions.posterior_lung_percent),
+        ):
+            shown = "–" if share is None else wording.percent(share)
+            rows.append([name, f"{shown} (of the lung {wording.percent(usual)})"])
+    if numbers.high_opacity_percent is not None:
+        rows.append(["High opacity, −200 HU and more", wording.percent(numbers.high_opacity_percent.total)])
+    for density in (numbers.lung_density or ())[:1]:
+        rows.append(["Density, mean ± SD", f"{wording.hounsfield(density.mean_hu)} ± {density.sd_hu:.0f}"])
+        rows.append(["Below −950 HU (LAA-950)", wording.percent(density.laa_950_percent)])
+        rows.append(["−600 to −250 HU (HAA)", wording.percent(density.haa_percent)])
+    for lobe in numbers.lobes or ():
+        score = "–" if lobe.score is None else str(lobe.score)
+        rows.append([lobe.name.capitalize(), f"{wording.percent(lobe.percent)}, score {score}"])
+    if numbers.lobar_severity_score is not None:
+        rows.append(["Lobe score (0 to 25)", str(numbers.lobar_severity_score)])
+    return rows
+
+
+def _classification(analysis: Analysis) -> str:
+    """The classifier's answer in a sentence; empty where none took part."""
+    answer = analysis.classification
+    if answer is None:
+        return ""
+    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
+    head = "The program abstains." if answer.abstained or answer.label is None else f"Most similar to: {answer.label}."
+    calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"
+    return f"{head} Probabilities ({calibrated}): {shares}."
 
 
 def _facts(analysis: Analysis) -> list[list[str]]:

@@ -29,6 +29,7 @@ from groundglass.training.sources.scans import public_case
 from groundglass.training.sources.volume import LabelledVolume
 from groundglass.training.splits import check_leaks, split_volumes, with_folds
 from groundglass.training.steps.preparation import HuWindow, Resize
+from tests.support.dicom import write_series
 from tests.training.pictures import chest, write_pictures
 
 
@@ -139,6 +140,18 @@ def test_a_list_of_scans_with_a_nifti(tmp_path: Path) -> None:
     (tmp_path / "scans.csv").write_text("ct,patient,lungs\nx/scan7.nii.gz,anna,x/none.nii.gz\n")
     with pytest.raises(DatasetError, match=r"row 2.*none\.nii\.gz not found"):
         recognise(tmp_path)
+
+
+def test_a_dicom_folder_with_a_label_map(tmp_path: Path) -> None:
+    hu, lungs, _ = scan()
+    affine = np.diag([0.8, 0.8, 2.5, 1.0])
+    write_series(tmp_path / "p1" / "ct", hu, affine)
+    save(lungs, tmp_path / "p1" / "lungs.nii.gz", affine)
+    (volume,) = recognise(tmp_path)
+    samples = volume.load()
+    assert len(samples) == len(volume.files) - 1 == 4
+    np.testing.assert_array_equal(samples[0].image, hu[::-1, ::-1, 3].T)
+    np.testing.assert_array_equal(samples[0].masks[LUNG], lungs[::-1, ::-1, 3].T)
 
 
 def test_pictures_with_masks_named_in_the_table(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np  # noqa: E402
 from groundglass.errors import DivergedError, OptionError, OutputError  # noqa: E402
 from groundglass.inference.segment import SliceSegmenter  # noqa: E402
 from groundglass.models.catalog import load_card  # noqa: E402
+from groundglass.training.data import Numbers  # noqa: E402
 from groundglass.training.presets import load_preset  # noqa: E402
 from groundglass.training.run import TrainOptions, train  # noqa: E402
 from groundglass.training.transfer import load_start, weights_of  # noqa: E402
@@ -163,3 +165,20 @@ def test_options_that_do_not_fit(options: TrainOptions, words: str, pictures: Pa
         pytest.skip("a GPU is there")
     with pytest.raises(OptionError, match=words):
         train(load_preset(tiny), pictures, tmp_path, options=options)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_period_shows_new_examples(
+    workers: int, pictures: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    plain = Numbers.__iter__
+
+    def watched(self: Numbers) -> Iterator[int]:
+        numbers = list(plain(self))
+        drawn.extend(numbers)
+        return iter(numbers)
+
+    monkeypatch.setattr(Numbers, "__iter__", watched)
+    train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=workers))
+    assert drawn == list(range(8))

@@ -36,21 +36,23 @@ class Registration:
     fixed: LabelMap
     dice: tuple[float | None, float | None]
 
-    def carried(self, moving: LabelMap) -> NDArray[np.uint8]:
-        """Labels of the moving scan on the fixed scan's grid (x, y, z), by nearest neighbour."""
-        itk = simpleitk()
-        grid = itk_image(self.fixed.labels, self.fixed.geometry.affine)
-        image = itk_image(moving.labels, moving.geometry.affine)
-        laid = itk.Resample(image, grid, self.transform, itk.sitkNearestNeighbor, 0, itk.sitkUInt8)
-        return np.asarray(itk.GetArrayFromImage(laid).transpose(2, 1, 0))
-
     def carried_mask(self, moving: LabelMap) -> NDArray[np.bool_]:
-        """Whether any label of the moving scan covers at least half of a voxel of the fixed one (x, y, z)."""
+        """Where the moving scan has any label, on the fixed scan's grid (x, y, z).
+
+        A voxel counts from half of it on; outside the box around the fixed lungs nothing is looked for.
+        """
         itk = simpleitk()
-        grid = itk_image(self.fixed.labels, self.fixed.geometry.affine)
+        places = np.argwhere(self.fixed.labels > 0)
+        start, stop = places.min(axis=0), places.max(axis=0) + 1
+        first, last = tuple(int(at) for at in start), tuple(int(at) for at in stop)
+        box = self.fixed.geometry.cropped((first[0], first[1], first[2]), (last[0], last[1], last[2]))
+        grid = itk_image(np.zeros(box.shape, dtype=np.uint8), box.affine)
         image = itk_image((moving.labels > 0).astype(np.float32), moving.geometry.affine)
         laid = itk.Resample(image, grid, self.transform, itk.sitkLinear, 0.0, itk.sitkFloat32)
-        return np.asarray(itk.GetArrayFromImage(laid).transpose(2, 1, 0) >= 0.5)
+        found = np.zeros(self.fixed.geometry.shape, dtype=bool, order="F")
+        inside = tuple(slice(low, high) for low, high in zip(first, last, strict=True))
+        found[inside] = itk.GetArrayFromImage(laid).transpose(2, 1, 0) >= 0.5
+        return found
 
 
 def register(fixed: LabelMap, moving: LabelMap) -> Registration:
@@ -78,20 +80,25 @@ def register(fixed: LabelMap, moving: LabelMap) -> Registration:
         masks[0], masks[1], itk.AffineTransform(3), itk.CenteredTransformInitializerFilter.MOMENTS
     )
     affine = _affine(itk, maps, start)
-    laid = _checked(Registration(affine, fixed, (None, None)), moving)
+    laid = _checked(Registration(affine, fixed, (None, None)), moving, masks[0])
     if min((dice for dice in laid.dice if dice is not None), default=0.0) >= GOOD_DICE:
         return laid
     transform = itk.CompositeTransform(3)
     transform.AddTransform(affine)
     transform.AddTransform(_bspline(itk, maps, affine))
-    bent = _checked(Registration(transform, fixed, (None, None)), moving)
+    bent = _checked(Registration(transform, fixed, (None, None)), moving, masks[0])
     return bent if sum(d or 0.0 for d in bent.dice) > sum(d or 0.0 for d in laid.dice) else laid
 
 
-def _checked(laid: Registration, moving: LabelMap) -> Registration:
-    """The same with the overlap of the lungs."""
-    carried = laid.carried(moving)
-    right, left = (_dice(laid.fixed.labels == side, carried == side) for side in (1, 2))
+def _checked(laid: Registration, moving: LabelMap, grid: Any) -> Registration:  # noqa: ANN401
+    """The same with the overlap of the lungs, counted on the working grid."""
+    itk = simpleitk()
+    sampled = []
+    for labels, transform in ((laid.fixed, itk.Transform()), (moving, laid.transform)):
+        image = itk_image(labels.labels, labels.geometry.affine)
+        found = itk.Resample(image, grid, transform, itk.sitkNearestNeighbor, 0, itk.sitkUInt8)
+        sampled.append(itk.GetArrayFromImage(found))
+    right, left = (_dice(sampled[0] == side, sampled[1] == side) for side in (1, 2))
     return Registration(laid.transform, laid.fixed, (right, left))
 
 

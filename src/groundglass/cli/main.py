@@ -15,7 +15,20 @@ import typer
 from typer import Exit
 
 from groundglass import __version__
-from groundglass.cli import analyze, batch, compare, crossval, demo, doctor, evaluate, explain, export, models, study, train
+from groundglass.cli import (
+    analyze,
+    batch,
+    compare,
+    crossval,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    models,
+    study,
+    train,
+)
 from groundglass.cli.console import errors_to
 from groundglass.errors import GroundglassError
 

@@ -49,6 +49,21 @@ def test_an_error_while_pictures_are_made_reaches_the_caller(engine: Engine) -> 
     assert len(list(engine.infer([np.zeros((engine.size, engine.size), np.uint8)]))) == 1
 
 
+def test_a_network_is_freed_at_any_moment_without_a_hang() -> None:
+    code = (
+        "import numpy as np\n"
+        "from groundglass.inference.engine import Engine\n"
+        "from groundglass.models.catalog import load_card\n"
+        "for left in range(12):\n"
+        "    engine = Engine(load_card().verify(), precision='f32')\n"
+        "    answers = engine.infer(np.zeros((256, 256), np.uint8) for _ in range(6))\n"
+        "    for _ in range(left % 7):\n"
+        "        next(answers)\n"
+        "    del answers, engine\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+
+
 def test_inference_loads_neither_torch_nor_telemetry() -> None:
     code = (
         "import sys\n"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from groundglass.inference.segment import FULL, SliceSegmenter, at_own_size, threshold_level
-from groundglass.training import sources
+from groundglass.training.sample import INFECTION, LUNG
+from groundglass.training.sources import research
 
 LUNG_FLOOR, INFECTION_FLOOR = 0.96, 0.65
 
@@ -73,6 +74,6 @@ def test_unseen_patients_stay_above_the_floor(segmenter: SliceSegmenter, shared_
     pytest.importorskip("sklearn")
     from groundglass.training.score import dice_by_group
 
-    samples = list(sources.covid20(shared_data, (0,)))[::4]
-    for channel, floor in ((sources.LUNG, LUNG_FLOOR), (sources.INFECTION, INFECTION_FLOOR)):
+    samples = list(research.covid20(shared_data, (0,)))[::4]
+    for channel, floor in ((LUNG, LUNG_FLOOR), (INFECTION, INFECTION_FLOOR)):
         assert fmean(dice_by_group(segmenter, samples, channel).values()) > floor

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from groundglass.analysis import Classification, Label
 from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
-from groundglass.inference.engine import Precision, import_openvino, usable_cores
+from groundglass.inference.engine import Precision, import_openvino, run_in_order, usable_cores
 from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
 
 CLASS_WORDS = {"COVID": "COVID-19 pneumonia", "OtherPneumonia": "another pneumonia", "Normal": "a normal lung"}
@@ -95,7 +95,6 @@ class SliceClassifier:
         settings["PERFORMANCE_HINT"] = "THROUGHPUT"
         settings["INFERENCE_NUM_THREADS"] = str(threads or usable_cores())
         self._compiled = core.compile_model(model, "CPU", settings)
-        self._queue = openvino.AsyncInferQueue
 
     def answers(self, slices: Iterable[SliceInput]) -> Iterator[SliceAnswer]:
         """Classify slices one after another.
@@ -120,18 +119,10 @@ class SliceClassifier:
         self, views: Sequence[NDArray[np.uint8]]
     ) -> list[tuple[NDArray[np.float32], float, NDArray[np.float32]]]:
         """Logits, distance and activation maps of views (3, size, size), in order."""
-        done: dict[int, tuple[NDArray[np.float32], float, NDArray[np.float32]]] = {}
-        queue = self._queue(self._compiled)
-
-        def keep(request: Any, index: int) -> None:  # noqa: ANN401 - the library has no types
-            logits, distance, activation = (np.array(request.get_output_tensor(i).data[0]) for i in range(3))
-            done[index] = (logits, float(distance[0]), activation)
-
-        queue.set_callback(keep)
-        for index, view in enumerate(views):
-            queue.start_async({0: np.ascontiguousarray(view)[None]}, index)
-        queue.wait_all()
-        return [done[index] for index in range(len(views))]
+        return [
+            (logits, float(distance[0]), activation)
+            for logits, distance, activation in run_in_order(self._compiled, (view[None] for view in views))
+        ]
 
     def probabilities(self, answer: SliceAnswer) -> NDArray[np.float64]:
         """Calibrated probabilities (class,) of one slice."""

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from groundglass.errors import TrainingError
-from groundglass.inference.engine import check_pictures, import_openvino
+from groundglass.inference.engine import check_pictures, import_openvino, run_in_order
 from groundglass.io.write import atomic_write_bytes, writing
 from groundglass.models.catalog import ModelCard
 
@@ -81,7 +81,7 @@ def differences(network: nn.Module, weights: Path, pictures: NDArray[np.uint8]) 
     with torch.no_grad():
         expected = reference(torch.from_numpy(pictures)).numpy()
     compiled = import_openvino().Core().compile_model(weights, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = np.stack([np.array(compiled(picture[None])[0][0]) for picture in pictures])
+    found = np.stack([outputs[0] for outputs in run_in_order(compiled, (picture[None] for picture in pictures))])
     return np.asarray(np.abs(found - expected), dtype=np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from groundglass.training.transfer import weights_of
 
 logger = logging.getLogger(__name__)
 
+LEARNED_FOLDS = ("1", "2", "3")
 TRAINED_ON = (
     "COVID-19 CT Lung and Infection Segmentation (Ma et al. 2020), 256x256 8-bit slices: 911 slices of 12 volumes "
     "(11 patients), folds 1-3; lung and infection",
@@ -65,6 +67,12 @@ PROTOCOLS = {
 FEW = 20
 
 
+def learned_volumes(data: Path) -> tuple[str, ...]:
+    """Names of the volumes of ``covid20`` in the folds that `TRAINED_ON` names."""
+    with (data / "covid20" / "slices.csv").open() as handle:
+        return tuple(dict.fromkeys(row["volume"] for row in csv.DictReader(handle) if row["fold"] in LEARNED_FOLDS))
+
+
 def draft(size: int) -> ModelCard:
     """The card of the lung and infection network, before it is measured."""
     return ModelCard(
@@ -103,7 +111,7 @@ def release(run: Path, data: Path, folder: Path, size: int) -> ModelCard:
     """Exports the averaged weights of a run, measures the export, writes its card into ``folder``."""
     network = LiteUNet(UNetConfig(pretrained=False))
     network.load_state_dict(weights_of(run / LAST if run.is_dir() else run))
-    written = export(network, draft(size), folder)
+    written = export(network, replace(draft(size), learned_from=learned_volumes(data)), folder)
     measured = replace(written, metrics=metrics(score(SliceSegmenter(written), data)))
     (folder / f"{measured.name}.json").write_text(measured.to_json(), encoding="utf-8")
     return measured

@@ -170,13 +170,13 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         findings += found
     with run.clock.stage("network") as step:
         channels = scan_probabilities(volume, networks.segmenter, progress=step)
-    judged = None
-    if networks.classifier is not None:
+    with ThreadPoolExecutor(max_workers=1) as beside:  # classified while the lungs are cleaned up
+        judging = beside.submit(classify_volume, volume, channels, networks.classifier) if networks.classifier else None
+        with run.clock.stage("lungs"):
+            lungs = segment_lungs(channels.lung, volume, threshold=networks.lung_threshold)
+            findings += check_lungs(volume, lungs)
         with run.clock.stage("classify"):
-            judged = classify_volume(volume, channels, networks.classifier)
-    with run.clock.stage("lungs"):
-        lungs = segment_lungs(channels.lung, volume, threshold=networks.lung_threshold)
-        findings += check_lungs(volume, lungs)
+            judged = judging.result() if judging else None
     infected, dense = channels.infection, channels.consolidation
     del channels  # the lung probability of a long scan takes as much memory as its labels
     with run.clock.stage("infection"):

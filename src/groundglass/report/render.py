@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
-from groundglass.analysis import Analysis
+from groundglass.analysis import Analysis, Measurements
 from groundglass.inference.cam import Attention
 from groundglass.report import wording
 from groundglass.report.attention import attention_pictures
 from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
 from groundglass.report.figures import overlay_montage, pictures_overlay, png_bytes
-from groundglass.report.gallery import Slide, slide, solid_picture
+from groundglass.report.gallery import Slide, SolidPicture, slide, solid_picture
 from groundglass.report.html import ReportImages, render_report
 from groundglass.report.solid import solid_views
 from groundglass.report.views import (
@@ -69,28 +70,39 @@ def render_volume(
     require_same_grid(volume, lungs)
     require_same_grid(volume, infection)
     measured = profile(lungs, infection)
-    overlay = overlay_montage(volume, lungs, infection, analysis=analysis, measured=measured)
-    numbers = analysis.measurements
     shown = not wording.no_lungs(analysis) and measured.lung_slices is not None
+    with ThreadPoolExecutor(max_workers=1) as beside:  # the bodies take as long as all the other pictures
+        solids = beside.submit(_solid_pictures, lungs, infection) if shown else None
+        overlay = png_bytes(overlay_montage(volume, lungs, infection, analysis=analysis, measured=measured))
+        images = _volume_images(volume, lungs, infection, measured, analysis.measurements if shown else None)
+        images = replace(images, attention=attention_pictures(attention), solids=solids.result() if solids else ())
+    return RenderedReport(overlay, render_report(analysis, images, licence=licence))
+
+
+def _solid_pictures(lungs: LabelMap, infection: LabelMap) -> list[SolidPicture]:
+    return [solid_picture(solid) for solid in solid_views(lungs, infection)]
+
+
+def _volume_images(
+    volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile, numbers: Measurements | None
+) -> ReportImages:
+    """The slices and charts of a scan; without charts of the lungs where `numbers` is None."""
     density = None
-    if shown and numbers.hu_histogram is not None:
+    if numbers is not None and numbers.hu_histogram is not None:
         density = density_chart(numbers.hu_histogram, numbers.density_bands or (), numbers.mean_lung_hu)
     slides = _axial_slides(volume, lungs, infection, measured)
     worst = volume.geometry.shape[2] - int(measured.infected_cm2.argmax())
     indices = [shown.index for shown in slides]
-    images = ReportImages(
+    return ReportImages(
         slides=slides,
         start=indices.index(worst) if measured.infected_cm2.any() else len(slides) // 2,
         planes=[slide(view(volume, lungs, infection, measured)) for view in (coronal_view, sagittal_view)],
-        zones=zone_diagram(measured, numbers.zones, volume.geometry.spacing) if shown else None,
-        profile=profile_chart(measured) if shown else None,
+        zones=zone_diagram(measured, numbers.zones, volume.geometry.spacing) if numbers else None,
+        profile=profile_chart(measured) if numbers else None,
         profile_words=profile_sentence(measured),
         density=density,
         shown_of=volume.geometry.shape[2],
-        attention=attention_pictures(attention),
-        solids=[solid_picture(solid) for solid in solid_views(lungs, infection)] if shown else (),
     )
-    return RenderedReport(png_bytes(overlay), render_report(analysis, images, licence=licence))
 
 
 def render_pictures(

@@ -130,6 +130,7 @@ def test_the_folder_holds_the_contract(tmp_path: Path, networks: Networks) -> No
     assert case == tmp_path / "out" / "thorax"
     assert sorted(path.name for path in case.iterdir()) == [
         "analysis.json",
+        "attention.png",
         "infection.nii.gz",
         "infection_probability.nii.gz",
         "lungs.nii.gz",

@@ -202,6 +202,8 @@ def _timed(work: Callable[[], R]) -> tuple[R, float]:
 
 def _write_report(folder: Path, analysis: Analysis, report: RenderedReport) -> None:
     atomic_write_bytes(folder / "overlay.png", report.overlay_png)
+    if report.attention_png is not None:
+        atomic_write_bytes(folder / "attention.png", report.attention_png)
     atomic_write_bytes(folder / "report.html", report.report_html.encode())
     atomic_write_bytes(folder / "analysis.json", analysis.to_json().encode())
 

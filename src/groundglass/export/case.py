@@ -14,7 +14,7 @@ from groundglass.io.write import MARKER
 from groundglass.models.catalog import available, load_card
 from groundglass.volume import INFECTION_NAMES, LUNG_NAMES, LabelMap
 
-LUNGS, INFECTION, OVERLAY = "lungs.nii.gz", "infection.nii.gz", "overlay.png"
+LUNGS, INFECTION, OVERLAY, ATTENTION = "lungs.nii.gz", "infection.nii.gz", "overlay.png", "attention.png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,7 @@ class FinishedCase:
         infection: 1 = ground-glass, 2 = consolidation, on the same grid.
         overlay_png: content of `overlay.png`; None where the file is gone.
         licence: terms of the network's training data.
+        attention_png: content of `attention.png`; None where nothing was classified or the file is gone.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class FinishedCase:
     infection: LabelMap
     overlay_png: bytes | None
     licence: str
+    attention_png: bytes | None = None
 
 
 def load_case(folder: Path) -> FinishedCase:
@@ -64,9 +66,16 @@ def load_case(folder: Path) -> FinishedCase:
             f"{folder}: {LUNGS} is on {lungs.geometry}, {INFECTION} on {infection.geometry}; expected one grid; "
             "analyze the scan again"
         )
-    overlay = folder / OVERLAY
-    picture = overlay.read_bytes() if overlay.is_file() else None
-    return FinishedCase(folder, analysis, lungs, infection, picture, _licence(analysis))
+    overlay, attention = ((folder / name) if (folder / name).is_file() else None for name in (OVERLAY, ATTENTION))
+    return FinishedCase(
+        folder=folder,
+        analysis=analysis,
+        lungs=lungs,
+        infection=infection,
+        overlay_png=overlay.read_bytes() if overlay else None,
+        licence=_licence(analysis),
+        attention_png=attention.read_bytes() if attention else None,
+    )
 
 
 def read_analysis(folder: Path) -> Analysis:

@@ -232,6 +232,7 @@ def _datasets(case: FinishedCase, targets: Sequence[str], source: DicomSource) -
 
 
 def _pdf(case: FinishedCase) -> bytes:
-    from groundglass.report.pdf import pdf_report
+    from groundglass.report.pdf import PdfPictures, pdf_report
 
-    return pdf_report(case.analysis, case.lungs, case.infection, overlay_png=case.overlay_png, licence=case.licence)
+    pictures = PdfPictures(overlay_png=case.overlay_png, attention_png=case.attention_png)
+    return pdf_report(case.analysis, case.lungs, case.infection, pictures=pictures, licence=case.licence)

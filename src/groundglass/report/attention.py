@@ -79,6 +79,22 @@ def panels(one: Attention, *, with_heat: bool = True) -> RGBImage:
     return np.concatenate(joined, axis=1)
 
 
+def attention_row(attention: Sequence[Attention]) -> bytes | None:
+    """`attention.png`: the driving slices in a row, each beside its heat map; None where nothing was classified."""
+    if not attention:
+        return None
+    pairs = [panels(one, with_heat=False) for one in attention]
+    height = max(pair.shape[0] for pair in pairs)
+    pieces: list[RGBImage] = []
+    for pair in pairs:
+        tall = np.full((height, pair.shape[1] + 3 * GAP, 3), BACKGROUND, np.uint8)
+        tall[: pair.shape[0], : pair.shape[1]] = pair
+        pieces.append(tall)
+    row = np.concatenate(pieces, axis=1)[:, : -3 * GAP]
+    _, encoded = cv2.imencode(".png", row[:, :, ::-1])
+    return encoded.tobytes()
+
+
 def attention_pictures(attention: Sequence[Attention]) -> tuple[AttentionPicture, ...]:
     """The driving slices for the report."""
     pictures = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,21 @@ _JPEG_QUALITY = 86
 _OVERLAY_WIDTH = 1950
 
 
+@dataclass(frozen=True, slots=True)
+class PdfPictures:
+    """Pictures that the analysis left behind; each is left out of the report where None.
+
+    Attributes:
+        overlay_png: content of `overlay.png`.
+        attention_png: content of `attention.png`.
+    """
+
+    overlay_png: bytes | None = None
+    attention_png: bytes | None = None
+
+
 def pdf_report(
-    analysis: Analysis, lungs: LabelMap, infection: LabelMap, *, overlay_png: bytes | None, licence: str
+    analysis: Analysis, lungs: LabelMap, infection: LabelMap, *, pictures: PdfPictures, licence: str
 ) -> bytes:
     """Typeset the report of a scan.
 
@@ -38,7 +52,7 @@ def pdf_report(
         analysis: the record of the case.
         lungs: 1 = right, 2 = left.
         infection: 1 = ground-glass, 2 = consolidation, on the same grid.
-        overlay_png: content of `overlay.png`; left out where None.
+        pictures: the overlay and the heat maps.
         licence: terms of the model, as plain text.
 
     Returns:
@@ -57,8 +71,8 @@ def pdf_report(
         folder = Path(scratch)
         template = files("groundglass.report") / "templates" / "report.typ"
         (folder / "report.typ").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-        pictures = _pictures(folder, analysis, (lungs, infection), overlay_png)
-        content = _content(analysis, licence) | {"pictures": pictures}
+        written = _pictures(folder, analysis, (lungs, infection), pictures)
+        content = _content(analysis, licence) | {"pictures": written}
         (folder / "data.json").write_text(json.dumps(content), encoding="utf-8")
         fonts = font_folder()
         pdf = typst.compile(
@@ -154,7 +168,8 @@ def _classification(analysis: Analysis) -> str:
     shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
     head = "The program abstains." if answer.abstained or answer.label is None else f"Most similar to: {answer.label}."
     calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"
-    return f"{head} Probabilities ({calibrated}): {shares}."
+    sentences = [f"{head} Probabilities ({calibrated}): {shares}.", *answer.reasons]
+    return " ".join(sentences)
 
 
 def _facts(analysis: Analysis) -> list[list[str]]:
@@ -213,15 +228,16 @@ def _volumes(analysis: Analysis) -> list[list[str]]:
 
 
 def _pictures(
-    folder: Path, analysis: Analysis, masks: tuple[LabelMap, LabelMap], overlay_png: bytes | None
+    folder: Path, analysis: Analysis, masks: tuple[LabelMap, LabelMap], pictures: PdfPictures
 ) -> dict[str, Any]:
     """Write pictures and charts beside the template; names by purpose."""
     lungs, infection = masks
     measured, numbers = profile(lungs, infection), analysis.measurements
     found: dict[str, Any] = {"solids": [], "profile_words": profile_sentence(measured)}
-    if overlay_png is not None:
-        (folder / "overlay.jpg").write_bytes(_as_jpeg(overlay_png))
-        found["overlay"] = "overlay.jpg"
+    for name, png in (("overlay", pictures.overlay_png), ("attention", pictures.attention_png)):
+        if png is not None:
+            (folder / f"{name}.jpg").write_bytes(_as_jpeg(png))
+            found[name] = f"{name}.jpg"
     if wording.no_lungs(analysis) or measured.lung_slices is None:
         return found
     charts = {

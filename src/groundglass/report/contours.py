@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -65,12 +66,15 @@ def svg_path(outlines: list[Polygon]) -> str:
     for outline in outlines:
         tenths = np.rint(outline * 10).astype(int)
         moves = np.diff(tenths, axis=0)
-        start = f"M{_tenth(tenths[0, 0])} {_tenth(tenths[0, 1])}"
-        parts.append(start + "l" + " ".join(f"{_tenth(x)} {_tenth(y)}" for x, y in moves if x or y) + "z")
+        steps = moves[moves.any(axis=1)].tolist()
+        start = f"M{_tenth(int(tenths[0, 0]))} {_tenth(int(tenths[0, 1]))}"
+        parts.append(start + "l" + " ".join(f"{_tenth(x)} {_tenth(y)}" for x, y in steps) + "z")
     return "".join(parts)
 
 
+@cache
 def _tenth(value: int) -> str:
-    whole, part = divmod(abs(int(value)), 10)
+    """A number of tenths with at most one decimal; outlines of a report take a few hundred different steps."""
+    whole, part = divmod(abs(value), 10)
     digits = f"{whole}.{part}" if part else str(whole)
     return f"-{digits}" if value < 0 else digits

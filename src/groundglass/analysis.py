@@ -208,10 +208,11 @@ class Classification(Record):
 
 
 class ModelRecord(Record):
-    """A network that took part."""
+    """A network that took part. `gave`: what its part was, of `lung`, `infection`, `consolidation` and `class`."""
 
     name: str
     sha256: str
+    gave: list[str] = []
 
 
 class RunRecord(Record):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike
 from groundglass.errors import GroundglassError, OptionError
 from groundglass.geometry import Vector3
 from groundglass.inference.scan import Networks
-from groundglass.options import AnalysisOptions
+from groundglass.options import AnalysisOptions, with_model
 from groundglass.pipeline import analyze
 from groundglass.progress import Progress, silent
 from groundglass.result import AnalysisResult, PictureResult
@@ -66,14 +67,21 @@ class Analyzer:
         settings: limits and threads.
     """
 
-    def __init__(self, options: AnalysisOptions | None = None, *, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        options: AnalysisOptions | None = None,
+        *,
+        settings: Settings | None = None,
+        model: str | Path | None = None,
+    ) -> None:
         """Prepare; the networks are loaded when first needed.
 
         Args:
             options: choices of every analysis.
             settings: limits and threads; the environment's when None.
+            model: a network of your own, as for `groundglass.analyze`.
         """
-        self.options = options or AnalysisOptions()
+        self.options = with_model(options, model)
         self.settings = settings or Settings.from_environment()
         self._networks: Networks | None = None
         self._loading = threading.Lock()

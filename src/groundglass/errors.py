@@ -25,6 +25,7 @@ GroundglassError                     exit 1, HTTP 500
 │   ├── UnknownModelError (LookupError)  exit 2
 │   ├── WeightsMissingError
 │   └── WeightsCorruptError
+│       └── UnusableModelError  exit 3, HTTP 422   a network of the user's own that cannot be used
 └── OutputError (OSError)            HTTP 507           the result cannot be written
 ```
 
@@ -153,6 +154,13 @@ class WeightsMissingError(ModelError):
 
 class WeightsCorruptError(ModelError):
     """A weights file whose checksum differs from its card."""
+
+
+class UnusableModelError(WeightsCorruptError):
+    """A network of the user's own that cannot be used: damaged, no ONNX file, or made for another task."""
+
+    exit_code = 3
+    http_status = 422
 
 
 class OutputError(GroundglassError, OSError):

@@ -111,10 +111,12 @@ def explain(
 
     judged: Judgement | None
     if isinstance(image, PictureSet):
-        channels = picture_probabilities(image, networks.segmenter, progress=step)
+        channels = picture_probabilities(
+            image, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter
+        )
         case, judged = image.case, classify_pictures(image, channels, classifier, label=label)
     else:
-        maps = scan_probabilities(image, networks.segmenter, progress=step)
+        maps = scan_probabilities(image, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter)
         case, judged = image.source.case, classify_volume(image, maps, classifier, label=label)
     if judged is None:
         raise InvalidImageError(f"{case}: no lungs were found; expected a chest CT")

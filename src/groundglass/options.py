@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from groundglass.errors import OptionError
@@ -16,7 +16,8 @@ class AnalysisOptions:
         series: DICOM series to take: its number in the list, or the end of its UID.
         allow_irregular: fill missing or uneven slices by linear interpolation instead of refusing the series.
         probability: also keep and write the infection probability.
-        model: name of the segmentation network.
+        model: the segmentation network: name of a shipped one, or the place of your own (the folder of a finished
+            training run, or an ONNX file with its card beside it).
         lung_threshold: lung probability from which a pixel is lung; None takes the model card's.
         infection_threshold: infection probability from which a lung pixel is infected; None takes the model card's.
         lobes: lobe mask of the scan (of TotalSegmentator or lungmask), for the lobe score.
@@ -25,7 +26,7 @@ class AnalysisOptions:
     series: str | None = None
     allow_irregular: bool = False
     probability: bool = False
-    model: str = "lungs-infection"
+    model: str | Path = "lungs-infection"
     lung_threshold: float | None = None
     infection_threshold: float | None = None
     lobes: Path | None = None
@@ -39,5 +40,11 @@ class AnalysisOptions:
 
     def as_record(self) -> dict[str, str | bool | float | None]:
         """The options as they stand in the run record."""
-        # Where the file of the lobes lies is nobody's business; that there was one is.
-        return asdict(self) | {"lobes": self.lobes is not None}
+        # Where files lie is nobody's business; that there was one is. Names and checksums of networks stand beside.
+        return asdict(self) | {"lobes": self.lobes is not None, "model": Path(self.model).name}
+
+
+def with_model(options: AnalysisOptions | None, model: str | Path | None) -> AnalysisOptions:
+    """The options, or the defaults, with another network if one is given."""
+    options = options or AnalysisOptions()
+    return options if model is None else replace(options, model=model)

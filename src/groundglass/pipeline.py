@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from groundglass.analysis import Analysis, Measurements, SliceRecord, SourceRecord
 from groundglass.check import check_lungs, check_pictures, check_volume
+from groundglass.errors import OptionError
 from groundglass.finding import Finding
 from groundglass.geometry import Vector3
 from groundglass.inference.classify_scan import Judgement, classify_pictures, classify_volume
@@ -26,7 +27,7 @@ from groundglass.io.convert import from_array, from_nibabel, from_simpleitk
 from groundglass.io.labels import read_label_map
 from groundglass.io.read import ScanFiles, read_input, read_scan_files
 from groundglass.measure import check_measurements, measure, measure_pictures, with_interval, with_score_range
-from groundglass.options import AnalysisOptions
+from groundglass.options import AnalysisOptions, with_model
 from groundglass.progress import Progress, StageClock, silent
 from groundglass.result import AnalysisResult, PictureResult
 from groundglass.runrecord import run_record
@@ -120,6 +121,7 @@ def analyze(
     affine: ArrayLike | None = None,
     options: AnalysisOptions | None = None,
     settings: Settings | None = None,
+    model: str | Path | None = None,
     networks: Networks | None = None,
     progress: Progress = silent,
 ) -> AnalysisResult | PictureResult:
@@ -131,6 +133,8 @@ def analyze(
         affine: for an array, 4x4 from index to RAS millimetres.
         options: choices of this analysis.
         settings: limits and threads; the environment's when None.
+        model: a network of your own instead of the shipped one: the folder of a finished training run, or an ONNX file
+            with its card beside it. What it does not find, lungs or infection, comes from the shipped one.
         networks: loaded networks, to analyze many scans with one load.
         progress: called with (stage, done, total).
 
@@ -139,9 +143,12 @@ def analyze(
 
     Raises:
         InputError: the input cannot be used.
-        ModelError: the network is missing or damaged.
+        ModelError: the network is missing, damaged or made for another task.
+        OptionError: both a model and loaded networks.
     """
-    options, settings = options or AnalysisOptions(), settings or Settings.from_environment()
+    options, settings = with_model(options, model), settings or Settings.from_environment()
+    if networks is not None and model is not None:
+        raise OptionError("both a model and loaded networks are given; expected one of them")
     run = _Run(options, settings, StageClock(progress), datetime.now(UTC))
     # The networks are compiled while the scan is read; what is left of it counts as "load network".
     with ThreadPoolExecutor(1, thread_name_prefix="networks") as helper:
@@ -169,7 +176,7 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         volume, found = check_volume(volume)
         findings += found
     with run.clock.stage("network") as step:
-        channels = scan_probabilities(volume, networks.segmenter, progress=step)
+        channels = scan_probabilities(volume, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter)
     with ThreadPoolExecutor(max_workers=1) as beside:  # classified while the lungs are cleaned up
         judging = beside.submit(classify_volume, volume, channels, networks.classifier) if networks.classifier else None
         with run.clock.stage("lungs"):
@@ -183,9 +190,9 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
         infection = segment_infection(infected, dense, volume, lungs, threshold=networks.infection_threshold)
     with run.clock.stage("measure"):
         lobes = None if run.options.lobes is None else read_label_map(run.options.lobes, volume.source.case, {})
-        measurements = measure(volume, lungs, infection, subtype_method=subtype_method(volume), lobes=lobes)
-        band = networks.segmenter.card.involvement_interval
-        measurements = with_interval(measurements, [(infected, lungs.labels)], band)
+        method = subtype_method(volume, by_network=dense is not None)
+        measurements = measure(volume, lungs, infection, subtype_method=method, lobes=lobes)
+        measurements = with_interval(measurements, [(infected, lungs.labels)], networks.involvement_interval)
         measurements = with_score_range(measurements)
         findings += check_measurements(measurements)
     probability = Heatmap(infected, volume.geometry, volume.source) if run.options.probability else None
@@ -199,7 +206,9 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
     with run.clock.stage("check"):
         findings = [*pictures.findings, *check_pictures(pictures)]
     with run.clock.stage("network") as step:
-        channels = picture_probabilities(pictures, networks.segmenter, progress=step)
+        channels = picture_probabilities(
+            pictures, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter
+        )
     with run.clock.stage("lungs"):
         lungs = [segment_lungs_2d(one.lung, networks.lung_threshold) for one in channels]
     with run.clock.stage("infection"):
@@ -209,13 +218,14 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
         ]
     with run.clock.stage("measure"):
         pairs = list(zip(lungs, infection, strict=True))
+        method = subtype_method(by_network=all(one.consolidation is not None for one in channels))
         slices = [
-            _slice_record(picture.name, [*picture.findings], measure_pictures([pair]), pair[0])
+            _slice_record(picture.name, [*picture.findings], measure_pictures([pair], subtype_method=method), pair[0])
             for picture, pair in zip(pictures.slices, pairs, strict=True)
         ]
         parts = [(one.infection, lung) for one, lung in zip(channels, lungs, strict=True)]
-        band = networks.segmenter.card.involvement_interval
-        measurements = with_interval(measure_pictures(pairs), parts, band)
+        measurements = measure_pictures(pairs, subtype_method=method)
+        measurements = with_interval(measurements, parts, networks.involvement_interval)
     if not any(lung.any() for lung in lungs):
         findings.append(NO_LUNGS)
     judged = None

@@ -56,7 +56,7 @@ def test_names_are_not_paths(name: str, folder: Path) -> None:
 def test_missing_weights(folder: Path) -> None:
     card = load_card(folder=folder)
     card.weights.unlink()
-    with pytest.raises(WeightsMissingError, match="reinstall"):
+    with pytest.raises(WeightsMissingError, match="copy the weights and their card together"):
         card.verify()
 
 

@@ -20,7 +20,8 @@ from groundglass.batch.work import Task, finished_before
 from groundglass.errors import OptionError
 from groundglass.inference.engine import usable_cores
 from groundglass.io.write import check_output_folder, remove_leftovers, writing
-from groundglass.models.catalog import load_card
+from groundglass.models.catalog import available
+from groundglass.models.place import segmentation_cards
 from groundglass.options import AnalysisOptions
 from groundglass.settings import Settings
 
@@ -116,7 +117,7 @@ def run_batch(
         OutputError: the folder cannot be written, or another batch is at work there.
         ModelError: the network is missing or damaged.
     """
-    analysis, settings = analysis or AnalysisOptions(), settings or Settings.from_environment()
+    analysis, settings = _settled(analysis or AnalysisOptions()), settings or Settings.from_environment()
     check_output_folder(output)
     found = discover(inputs, settings=settings)
     with writing(output):
@@ -215,11 +216,22 @@ def _engine(task: Task, workers: int, options: BatchOptions, observer: Observer)
 
 def _facts(analysis: AnalysisOptions) -> dict[str, str]:
     """What a batch must share with the run that it goes on with."""
+    # Of the networks the content counts, not where they lie. A damaged one is found before any worker starts.
+    cards = {card.sha256[:16]: card for card in segmentation_cards(analysis.model)}
+    for card in cards.values():
+        card.verify()
     return {
-        "options": json.dumps(asdict(analysis), sort_keys=True),
+        "options": json.dumps(asdict(replace(analysis, model="")), sort_keys=True),
         "groundglass": __version__,
-        "network": load_card(analysis.model).sha256[:16],
+        "network": " ".join(cards),
     }
+
+
+def _settled(analysis: AnalysisOptions) -> AnalysisOptions:
+    """The options with a network that every worker finds, wherever it starts."""
+    if str(analysis.model) in available():
+        return analysis
+    return replace(analysis, model=str(Path(analysis.model).expanduser().absolute()))
 
 
 def _suitable_workers() -> int:

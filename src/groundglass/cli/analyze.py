@@ -30,6 +30,16 @@ Series = Annotated[
 Irregular = Annotated[
     bool, typer.Option("--allow-irregular", help="Fill missing or uneven slices by interpolation instead of refusing.")
 ]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="PLACE",
+        help="Network of your own: the folder of a finished training run, or an .onnx file with its card beside it. "
+        "Lungs or infection that it does not find come from the shipped one.",
+    ),
+]
 
 
 def command(
@@ -43,6 +53,7 @@ def command(
     infection_threshold: Annotated[
         float | None, typer.Option(help="Infection probability from which lung counts as infected.")
     ] = None,
+    model: Model = "lungs-infection",
     lobes: Annotated[
         Path | None,
         typer.Option(help="Lobe mask of the scan (TotalSegmentator or lungmask labels) for the lobe score, 0 to 25."),
@@ -67,6 +78,7 @@ def command(
         series=series,
         allow_irregular=allow_irregular,
         probability=probability,
+        model=model,
         infection_threshold=infection_threshold,
         lobes=lobes,
     )

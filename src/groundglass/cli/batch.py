@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from groundglass.cli.analyze import Json, Quiet
+from groundglass.cli.analyze import Json, Model, Quiet
 from groundglass.cli.console import show
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def command(
     infection_threshold: Annotated[
         float | None, typer.Option(help="Infection probability from which lung counts as infected.")
     ] = None,
+    model: Model = "lungs-infection",
     store: Annotated[
         str,
         typer.Option(metavar="ADDRESS", help="Put case folders there (`s3://...`) instead of into the output folder."),
@@ -91,7 +92,10 @@ def command(
         gpus=gpus,
     )
     analysis = AnalysisOptions(
-        allow_irregular=allow_irregular, probability=probability, infection_threshold=infection_threshold
+        allow_irregular=allow_irregular,
+        probability=probability,
+        model=model,
+        infection_threshold=infection_threshold,
     )
     with _watching(quiet or as_json) as observer:
         summary = run_batch(inputs, output, options, observer, analysis=analysis)

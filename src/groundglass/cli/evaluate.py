@@ -130,7 +130,7 @@ def _network(
 ) -> tuple[Predictor, tuple[Structure, ...]]:
     from groundglass.evaluation.predict import NetworkPredictor, wanted_structures
     from groundglass.inference.segment import SliceSegmenter
-    from groundglass.models.catalog import card_at
+    from groundglass.models.place import card_at
 
     segmenter = SliceSegmenter(card_at(model or DEFAULT_MODEL))
     network = NetworkPredictor.of(segmenter, thresholds=threshold_values(thresholds), post_processing=post_process)

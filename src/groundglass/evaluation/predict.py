@@ -17,8 +17,8 @@ from groundglass.evaluation.layouts import volume_key
 from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
 from groundglass.inference.infection import segment_infection, segment_infection_2d
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
-from groundglass.inference.scan import scan_channels
-from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
+from groundglass.inference.scan import picture_channels, scan_channels
+from groundglass.inference.segment import SliceSegmenter, threshold_level
 from groundglass.models.catalog import ModelCard
 from groundglass.volume import CTVolume, PictureSet
 
@@ -62,11 +62,13 @@ class NetworkPredictor:
         segmenter: the network.
         thresholds: structure -> probability from which a voxel counts.
         post_processing: clean lungs and infection as `analyze` does; else the network alone is scored.
+        lung_segmenter: finds the lungs for a network that must be shown where they are.
     """
 
     segmenter: SliceSegmenter
     thresholds: Mapping[str, float]
     post_processing: bool = False
+    lung_segmenter: SliceSegmenter | None = None
 
     @classmethod
     def of(
@@ -93,6 +95,7 @@ class NetworkPredictor:
             segmenter,
             {one.name: chosen.get(one.name, of_channel[one.channel or ""]) for one in known},
             post_processing,
+            SliceSegmenter() if card.preprocessing.needs_lungs else None,
         )
 
     @property
@@ -114,24 +117,26 @@ class NetworkPredictor:
         return self._of_scan(image.scan)
 
     def _of_pictures(self, case: LabelledCase, pictures: PictureSet) -> Prediction:
-        channels = self.segmenter.card.channels
-        maps: Maps = {one.name: [] for one in self.structures}
-        images = [picture.pixels for picture in pictures.slices]
-        for pixels, result in zip(images, self.segmenter.stream(images, kind="picture"), strict=True):
-            for one in self.structures:
-                maps[one.name].append(at_own_size(result[channels.index(one.channel or "")], *pixels.shape))
+        lungs = None
+        if self.lung_segmenter is not None:
+            lungs = [own["lung"] for own in picture_channels(pictures, self.lung_segmenter, progress=_silent)]
+        found = picture_channels(pictures, self.segmenter, progress=_silent, lungs=lungs)
+        maps: Maps = {one.name: [own[one.channel or ""] for own in found] for one in self.structures}
         masks = {name: self._at_threshold(name, planes) for name, planes in maps.items()}
         if self.post_processing:
-            lungs = [segment_lungs_2d(plane, self.thresholds[LUNGS.name]) for plane in maps[LUNGS.name]]
-            pairs = zip(maps[INFECTION.name], lungs, strict=True)
-            masks[LUNGS.name] = [lung > 0 for lung in lungs]
+            cleaned = [segment_lungs_2d(plane, self.thresholds[LUNGS.name]) for plane in maps[LUNGS.name]]
+            pairs = zip(maps[INFECTION.name], cleaned, strict=True)
+            masks[LUNGS.name] = [lung > 0 for lung in cleaned]
             masks[INFECTION.name] = [
                 segment_infection_2d(plane, None, lung, self.thresholds[INFECTION.name]) > 0 for plane, lung in pairs
             ]
         return Prediction(Masks(masks, case.spacing_mm), maps)
 
     def _of_scan(self, scan: CTVolume) -> Prediction:
-        channels = scan_channels(scan, self.segmenter, progress=lambda done, total: None)
+        lung = None
+        if self.lung_segmenter is not None:
+            lung = scan_channels(scan, self.lung_segmenter, progress=_silent, wanted=("lung",))["lung"]
+        channels = scan_channels(scan, self.segmenter, progress=_silent, lung=lung)
         maps = {one.name: _axial(channels[one.channel or ""]) for one in self.structures}
         if self.post_processing:
             lungs = segment_lungs(channels["lung"], scan, threshold=self.thresholds[LUNGS.name])
@@ -148,6 +153,10 @@ class NetworkPredictor:
     def _at_threshold(self, name: str, planes: list[NDArray[np.uint8]]) -> list[NDArray[np.bool_]]:
         level = max(1, threshold_level(self.thresholds[name]))
         return [np.asarray(plane >= level) for plane in planes]
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress of one case, which nobody follows."""
 
 
 def structures_of(card: ModelCard) -> tuple[Structure, ...]:

@@ -98,5 +98,8 @@ def read_analysis(folder: Path) -> Analysis:
 
 
 def _licence(analysis: Analysis) -> str:
-    names = [model.name for model in analysis.run.models if model.name in available()]
-    return load_card(names[0]).licence if names else ""
+    """Terms of the networks that gave the masks; of one that is not part of the package only its owner knows them."""
+    shipped = {card.sha256: card.licence for card in map(load_card, available())}
+    models = [model for model in analysis.run.models if "class" not in model.gave] or analysis.run.models
+    terms = [shipped.get(model.sha256, f"Network '{model.name}': as its training data allow.") for model in models]
+    return " ".join(dict.fromkeys(terms))

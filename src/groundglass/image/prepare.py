@@ -30,6 +30,10 @@ class Preprocessing:
         picture_clips: One view of a grey picture each: its clip limit; 0 leaves the picture as it is.
         picture_mirrored: Each view of a grey picture is shown a second time, left and right exchanged.
         tiles: Tiles of the equalisation along each side.
+        lung_frame: Part of a slice that is shown: the ``"whole"``, or the box around its lungs, of each ``"slice"`` or
+            common to the ``"volume"``. A slice without lungs is shown whole.
+        lung_margin: Space around the lungs in that box, as a share of its sides.
+        lungs_alone: What lies outside the lungs is shown black.
     """
 
     size: int = 256
@@ -38,6 +42,14 @@ class Preprocessing:
     picture_clips: tuple[float, ...] = (0.0,)
     picture_mirrored: bool = True
     tiles: int = 8
+    lung_frame: Literal["whole", "slice", "volume"] = "whole"
+    lung_margin: float = 0.05
+    lungs_alone: bool = False
+
+    @property
+    def needs_lungs(self) -> bool:
+        """Must the lungs be known before the network is shown a slice?"""
+        return self.lung_frame != "whole" or self.lungs_alone
 
     def mirrored(self, kind: Kind) -> tuple[bool, ...]:
         """For each view of one slice of that kind, in order: is it mirrored?"""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.inference.memory import Memory
+from groundglass.inference.network_file import read_network
 
 Precision = Literal["auto", "f32", "bf16"]
 AGREEMENT = 0.1
@@ -67,6 +68,7 @@ class Engine:
     Attributes:
         precision: ``"bf16"`` or ``"f32"``: what the network computes in.
         size: Side of the network input, pixels.
+        channels: Number of maps that it gives.
     """
 
     def __init__(
@@ -79,13 +81,15 @@ class Engine:
             precision: ``"auto"`` takes bf16 where the processor has it and it agrees with f32 on `check_pictures`.
             threads: CPU threads; all by default.
             cache: folder that remembers whether bf16 agrees with f32; found out anew each time when None.
+
+        Raises:
+            UnusableModelError: no ONNX file, or a network with other inputs or outputs.
         """
         openvino = import_openvino()
         self._openvino = openvino
         self._core = openvino.Core()
-        self._model = self._core.read_model(weights)
-        self.size = int(self._model.inputs[0].partial_shape[3].get_length())
-        self._model.reshape([1, 1, self.size, self.size])
+        self._model = read_network(self._core, weights)
+        _, self.channels, self.size, _ = (int(side.get_length()) for side in self._model.outputs[0].partial_shape)
         self._threads = threads or usable_cores()
         self.precision: Literal["f32", "bf16"] = "f32"
         if precision == "bf16" or (precision == "auto" and self._bf16_available()):

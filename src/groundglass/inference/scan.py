@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from groundglass.analysis import ModelRecord
 from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
 from groundglass.inference.classify import SliceClassifier
-from groundglass.inference.segment import SliceSegmenter, at_own_size
-from groundglass.models.catalog import CLASSIFIER, available, load_card
+from groundglass.inference.lung_frames import AIR_HU, LungFrames
+from groundglass.inference.segment import SliceSegmenter
+from groundglass.models.catalog import CLASSIFIER, InvolvementBand, ModelCard, available
+from groundglass.models.place import segmentation_cards
 from groundglass.options import AnalysisOptions
 from groundglass.settings import Settings
 from groundglass.volume import CTVolume, PictureSet
-
-AIR_HU = -1024.0
 
 Step = Callable[[int, int], None]
 
@@ -27,44 +27,58 @@ class Networks:
     """The loaded networks of an analysis; one load serves any number of scans.
 
     Attributes:
-        segmenter: lung and infection network.
+        segmenter: what finds the infection, and the lungs too unless another network does.
         lung_threshold: lung probability from which a pixel is lung.
         infection_threshold: infection probability from which a lung pixel is infected.
         classifier: what names the disease; None where the package has no such network.
+        lung_segmenter: what finds the lungs where `segmenter` does not.
     """
 
     segmenter: SliceSegmenter
     lung_threshold: float
     infection_threshold: float
     classifier: SliceClassifier | None = None
+    lung_segmenter: SliceSegmenter | None = None
 
     @classmethod
     def load(cls, options: AnalysisOptions | None = None, settings: Settings | None = None) -> Networks:
         """Verify and compile the networks.
 
         Raises:
-            ModelError: unknown name, weights missing or damaged.
+            ModelError: unknown name, weights missing or damaged, or a network for another task.
         """
         options, settings = options or AnalysisOptions(), settings or Settings.from_environment()
-        card = load_card(options.model)
-        of_channel = dict(zip(card.channels, card.thresholds, strict=True))
+        lung, infection = segmentation_cards(options.model)
         return cls(
-            SliceSegmenter(
-                card,
-                precision=settings.precision,
-                threads=settings.threads or None,
-                cache=settings.cache_folder(),
-            ),
-            options.lung_threshold or of_channel["lung"],
-            options.infection_threshold or of_channel["infection"],
+            _segmenter(infection, settings),
+            options.lung_threshold or lung.thresholds[lung.channels.index("lung")],
+            options.infection_threshold or infection.thresholds[infection.channels.index("infection")],
             SliceClassifier(threads=settings.threads or None) if CLASSIFIER in available() else None,
+            None if lung == infection else _segmenter(lung, settings),
         )
 
     @property
     def records(self) -> list[ModelRecord]:
-        """Name and checksum of each network, for the run record."""
-        cards = [self.segmenter.card, *([self.classifier.card] if self.classifier else [])]
-        return [ModelRecord(name=card.name, sha256=card.sha256) for card in cards]
+        """Name and checksum of each network and what it gave, for the run record."""
+        of_infection = self._given(self.segmenter.card, ("infection", "consolidation"))
+        if self.lung_segmenter is None:
+            records = [self._given(self.segmenter.card, ("lung", "infection", "consolidation"))]
+        else:
+            records = [self._given(self.lung_segmenter.card, ("lung",)), of_infection]
+        if self.classifier is not None:
+            card = self.classifier.card
+            records.append(ModelRecord(name=card.name, sha256=card.sha256, gave=["class"]))
+        return records
+
+    @staticmethod
+    def _given(card: ModelCard, wanted: tuple[str, ...]) -> ModelRecord:
+        given = [name for name in wanted if name in card.channels]
+        return ModelRecord(name=card.name, sha256=card.sha256, gave=given)
+
+    @property
+    def involvement_interval(self) -> InvolvementBand | None:
+        """Constants of the interval; None where lungs and infection are of two networks, for which none were fitted."""
+        return self.segmenter.card.involvement_interval if self.lung_segmenter is None else None
 
     @property
     def precision(self) -> str:
@@ -74,7 +88,14 @@ class Networks:
     @property
     def licence(self) -> str:
         """Terms of the networks' training data."""
-        return self.segmenter.card.licence
+        cards = [self.segmenter.card, *([self.lung_segmenter.card] if self.lung_segmenter else [])]
+        return " ".join(dict.fromkeys(card.licence for card in cards))
+
+
+def _segmenter(card: ModelCard, settings: Settings) -> SliceSegmenter:
+    return SliceSegmenter(
+        card, precision=settings.precision, threads=settings.threads or None, cache=settings.cache_folder()
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +114,32 @@ class Channels:
     consolidation: NDArray[np.uint8] | None
 
 
-def scan_probabilities(volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step) -> Channels:
-    """Lung, infection and consolidation of a scan; see `scan_channels`."""
-    wanted = ("lung", "infection") if volume.units == "HU" else ("lung", "infection", "consolidation")
-    ras = scan_channels(volume, segmenter, progress=progress, wanted=wanted)
+def scan_probabilities(
+    volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step, lung_segmenter: SliceSegmenter | None = None
+) -> Channels:
+    """Lung, infection and consolidation of a scan, the lung perhaps from a network of its own; see `scan_channels`."""
+    wanted = ("infection",) if volume.units == "HU" else ("infection", "consolidation")
+    if lung_segmenter is None:
+        ras = scan_channels(volume, segmenter, progress=progress, wanted=("lung", *wanted))
+    else:
+        first, second = _halves(progress)
+        ras = scan_channels(volume, lung_segmenter, progress=first, wanted=("lung",))
+        ras |= scan_channels(volume, segmenter, progress=second, wanted=wanted, lung=ras["lung"])
     return Channels(ras["lung"], ras["infection"], ras.get("consolidation"))
 
 
+def _halves(progress: Step) -> tuple[Step, Step]:
+    """Progress of two passes over the same slices, one after the other."""
+    return (lambda done, total: progress(done, 2 * total)), (lambda done, total: progress(total + done, 2 * total))
+
+
 def scan_channels(
-    volume: CTVolume, segmenter: SliceSegmenter, *, progress: Step, wanted: Sequence[str] | None = None
+    volume: CTVolume,
+    segmenter: SliceSegmenter,
+    *,
+    progress: Step,
+    wanted: Sequence[str] | None = None,
+    lung: NDArray[np.uint8] | None = None,
 ) -> dict[str, NDArray[np.uint8]]:
     """Run a network over the axial slices of a scan.
 
@@ -113,6 +151,8 @@ def scan_channels(
         segmenter: the network.
         progress: called with (slices done, slices to do).
         wanted: channels to keep; all when None.
+        lung: lung probability on the scan's grid in RAS+ order, for a network that must be shown where the lungs are;
+            without it that network is shown whole slices.
 
     Returns:
         Channel -> probabilities, 0..255 for 0..1, on the scan's grid in RAS+ order, one axial slice contiguous in
@@ -124,10 +164,15 @@ def scan_channels(
     seen = slices_to_look_at(count, spacing[2])
     kept = [place for place, name in enumerate(segmenter.card.channels) if wanted is None or name in wanted]
     planes = {segmenter.card.channels[place]: np.zeros((count, rows, columns), np.uint8) for place in kept}
-    results = segmenter.stream(_axial_slices(volume, field, seen), kind="hu" if volume.units == "HU" else "picture")
+    recipe, where = segmenter.card.preprocessing, None
+    if lung is not None and recipe.needs_lungs:
+        where = [field.pad(lung[::-1, ::-1, z].T, 0) for z in seen]
+    frames = LungFrames(recipe, where)
+    images = frames.shown(_axial_slices(volume, field, seen))
+    results = segmenter.stream(images, kind="hu" if volume.units == "HU" else "picture")
     for done, (z, result) in enumerate(zip(seen, results, strict=True), start=1):
-        for stack, place in zip(planes.values(), kept, strict=True):
-            stack[z] = field.crop(at_own_size(result[place], *field.padded_shape))
+        for stack, plane in zip(planes.values(), frames.whole(result[kept]), strict=True):
+            stack[z] = field.crop(plane)
         progress(done, len(seen))
     for stack in planes.values():
         fill_between(stack, seen)
@@ -143,24 +188,49 @@ def _axial_slices(volume: CTVolume, field: SquareField, seen: list[int]) -> Iter
         yield image if volume.units == "HU" else np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def picture_probabilities(pictures: PictureSet, segmenter: SliceSegmenter, *, progress: Step) -> list[Channels]:
+def picture_probabilities(
+    pictures: PictureSet, segmenter: SliceSegmenter, *, progress: Step, lung_segmenter: SliceSegmenter | None = None
+) -> list[Channels]:
     """Run the network over pictures.
 
     Args:
         pictures: the pictures.
         segmenter: the network.
         progress: called with (pictures done, pictures to do).
+        lung_segmenter: gives the lungs where the network does not.
 
     Returns:
         Probabilities per picture, at the picture's own size.
     """
+    if lung_segmenter is None:
+        maps = picture_channels(pictures, segmenter, progress=progress)
+    else:
+        first, second = _halves(progress)
+        lungs = [own["lung"] for own in picture_channels(pictures, lung_segmenter, progress=first)]
+        found = picture_channels(pictures, segmenter, progress=second, lungs=lungs)
+        maps = [{**own, "lung": lung} for own, lung in zip(found, lungs, strict=True)]
+    return [Channels(own["lung"], own["infection"], own.get("consolidation")) for own in maps]
+
+
+def picture_channels(
+    pictures: PictureSet,
+    segmenter: SliceSegmenter,
+    *,
+    progress: Step,
+    lungs: Sequence[NDArray[np.uint8]] | None = None,
+) -> list[dict[str, NDArray[np.uint8]]]:
+    """Channel -> probability of each picture, at its own size.
+
+    Args:
+        pictures: the pictures.
+        segmenter: the network.
+        progress: called with (pictures done, pictures to do).
+        lungs: lung probability of each picture, for a network that must be shown where the lungs are.
+    """
     images = [picture.pixels for picture in pictures.slices]
-    results: list[Channels] = []
-    for image, result in zip(images, segmenter.stream(images, kind="picture"), strict=True):
-        own = {
-            name: at_own_size(probability, *image.shape)
-            for name, probability in zip(segmenter.card.channels, result, strict=True)
-        }
-        results.append(Channels(own["lung"], own["infection"], own["consolidation"]))
-        progress(len(results), len(images))
-    return results
+    frames = LungFrames(segmenter.card.preprocessing, lungs)
+    maps: list[dict[str, NDArray[np.uint8]]] = []
+    for result in segmenter.stream(frames.shown(images), kind="picture"):
+        maps.append(dict(zip(segmenter.card.channels, frames.whole(result), strict=True)))
+        progress(len(maps), len(images))
+    return maps

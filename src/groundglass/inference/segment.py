@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from groundglass.errors import UnusableModelError
 from groundglass.image.prepare import Kind, resize, views
 from groundglass.inference.engine import Engine, Precision
 from groundglass.models.catalog import ModelCard, load_card
@@ -42,9 +43,17 @@ class SliceSegmenter:
         Raises:
             WeightsMissingError: The weights file is not there.
             WeightsCorruptError: The weights file is not the one of the card.
+            UnusableModelError: It is no such network as its card says.
         """
         self.card = card or load_card()
-        self._engine = Engine(self.card.verify(), precision=precision, threads=threads, cache=cache)
+        weights = self.card.verify()
+        self._engine = Engine(weights, precision=precision, threads=threads, cache=cache)
+        promised = (len(self.card.channels), len(self.card.thresholds), self.card.preprocessing.size)
+        if promised != (self._engine.channels, self._engine.channels, self.size):
+            raise UnusableModelError(
+                f"{weights} gives {self._engine.channels} channels of {self.size} pixels; its card names "
+                f"{promised[0]} channels, {promised[1]} thresholds and {promised[2]} pixels; expected the same"
+            )
 
     @property
     def size(self) -> int:

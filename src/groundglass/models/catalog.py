@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from groundglass.errors import UnknownModelError, WeightsCorruptError, WeightsMissingError
+from groundglass.errors import UnknownModelError, UnusableModelError, WeightsCorruptError, WeightsMissingError
 from groundglass.image.prepare import Preprocessing
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -126,6 +126,11 @@ class ModelCard:
         """Path of the weights file."""
         return self.folder / self.file
 
+    @property
+    def shipped(self) -> bool:
+        """Is this a network of the package, rather than one of the user's own?"""
+        return self.folder == WEIGHTS
+
     def verify(self) -> Path:
         """Checks the weights file against the card.
 
@@ -134,19 +139,23 @@ class ModelCard:
 
         Raises:
             WeightsMissingError: There is no such file.
-            WeightsCorruptError: Its SHA-256 differs from the card's.
+            WeightsCorruptError: Its SHA-256 differs from the card's (`UnusableModelError` for a network of one's own).
         """
         if not self.weights.is_file():
             raise WeightsMissingError(
-                f"the weights of model '{self.name}' were not found at {self.weights}; reinstall groundglass"
+                f"the weights of model '{self.name}' were not found at {self.weights}; "
+                + ("reinstall groundglass" if self.shipped else "copy the weights and their card together")
             )
         found = hashlib.sha256(self.weights.read_bytes()).hexdigest()
-        if found != self.sha256:
-            raise WeightsCorruptError(
-                f"{self.weights} has SHA-256 {found}, but the card of model '{self.name}' expects {self.sha256}; "
-                "the file is damaged or was exchanged; reinstall groundglass"
-            )
-        return self.weights
+        if found == self.sha256:
+            return self.weights
+        text = (
+            f"{self.weights} has SHA-256 {found}, but the card of model '{self.name}' expects {self.sha256}; "
+            "the file is damaged or was exchanged; "
+        )
+        if self.shipped:
+            raise WeightsCorruptError(text + "reinstall groundglass")
+        raise UnusableModelError(text + "copy the weights and their card together from where they were written")
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -192,34 +201,11 @@ def load_card(name: str = SEGMENTATION, folder: Path = WEIGHTS) -> ModelCard:
     try:
         return _from_record(json.loads(path.read_text(encoding="utf-8")), folder)
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsCorruptError(
-            f"the model card {path} cannot be understood ({error}); reinstall groundglass"
+        reason = f"{type(error).__name__}: {error}"
+        if folder == WEIGHTS:
+            text = f"the model card {path} cannot be understood ({reason}); reinstall groundglass"
+            raise WeightsCorruptError(text) from error
+        raise UnusableModelError(
+            f"the model card {path} cannot be understood ({reason}); expected the card that `groundglass train` "
+            "writes beside the weights"
         ) from error
-
-
-def card_at(place: str | Path) -> ModelCard:
-    """The card of a model by its name, its ONNX file, its card, or the folder that they lie in (a finished run).
-
-    Args:
-        place: A name from `available`, or a path.
-
-    Raises:
-        UnknownModelError: Nothing of that kind there, or several models in the folder.
-        WeightsCorruptError: The card cannot be understood.
-    """
-    path = Path(place)
-    if str(place) in available():
-        return load_card(str(place))
-    if path.is_file() and path.suffix in (".onnx", ".json") and path.with_suffix(".json").is_file():
-        return load_card(path.stem, path.parent)
-    folders = [folder for folder in (path, path / "model", path / "export") if folder.is_dir()]
-    cards = [
-        card for folder in folders for card in sorted(folder.glob("*.json")) if card.with_suffix(".onnx").is_file()
-    ]
-    if len(cards) == 1:
-        return load_card(cards[0].stem, cards[0].parent)
-    found = f"{len(cards)} models ({', '.join(card.stem for card in cards)})" if cards else "no model"
-    raise UnknownModelError(
-        f"{found} at {place}; expected the name of a shipped model ({', '.join(available())}), an .onnx file with its "
-        "card (.json) beside it, or the folder of a finished run"
-    )

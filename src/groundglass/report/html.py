@@ -92,7 +92,12 @@ def methods_text(analysis: Analysis) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in run.libraries.items())
     kind = "CT pictures" if wording.is_picture(analysis) else "Chest CT"
     named = {model.name: f"{model.name}, SHA-256 {model.sha256}" for model in run.models}
-    models = "; ".join(text for name, text in named.items() if name != CLASSIFIER)
+    segmenters = [model for model in run.models if model.name != CLASSIFIER]
+    models = "; ".join(
+        (f"{' and '.join(model.gave)}: " if len(segmenters) > 1 and model.gave else "")
+        + f"{model.name}, SHA-256 {model.sha256}"
+        for model in segmenters
+    )
     parts = [f"{kind} were analyzed" if kind == "CT pictures" else f"{kind} was analyzed"]
     parts[0] += f" with Groundglass {run.groundglass} (Python {run.python}" + (f"; {libraries})" if libraries else ")")
     if models:

@@ -36,7 +36,10 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
     channels = ", ".join(preset.channels)
     limits = ["Not a medical device.", "Reads axial slices, each on its own."]
     if preset.needs_lungs:
-        limits.append("Learned from slices cropped to the lungs or blackened outside them: show it such slices.")
+        limits.append(
+            "Learned from slices cropped to the lungs or blackened outside them: `analyze` finds the lungs with the "
+            "shipped network and shows it such slices."
+        )
     if preset.schedule.keep == "best" and metrics:
         limits.append("The checkpoint was chosen by the validation Dice on this card, which is therefore optimistic.")
     return ModelCard(

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from groundglass.errors import OptionError
 from groundglass.evaluation.layouts import LabelledData
-from groundglass.models.catalog import ModelCard, card_at, load_card
+from groundglass.models.catalog import ModelCard, load_card
+from groundglass.models.place import card_at
 from groundglass.progress import Progress, silent
 from groundglass.training.crossval import FoldModel
 from groundglass.training.crossval_splits import FoldPlan

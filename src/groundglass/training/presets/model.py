@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -230,8 +231,17 @@ class Preset(Strict):
     def shown(self) -> Preprocessing:
         """How the finished network is shown a slice: the window and equalisation of the preparation.
 
-        Without such steps (the flagship's augmentation windows) it is the package's standard view.
+        Without such steps (the flagship's augmentation windows) it is the package's standard view. Where the slices
+        were cropped to the lungs or blackened outside them, so are those that the network is shown.
         """
+        crops = [step for step in self.preparation if isinstance(step, LungCrop)]
+        framed: dict[str, Any] = {"lung_frame": crops[-1].per, "lung_margin": crops[-1].margin} if crops else {}
+        alone = any(isinstance(step, LungMultiply) for step in self.preparation)
+        return replace(self._grey, lungs_alone=alone, **framed)
+
+    @property
+    def _grey(self) -> Preprocessing:
+        """Window and equalisation alone."""
         windows = [step for step in self.preparation if isinstance(step, HuWindow)]
         if not windows:
             return Preprocessing(size=self.size)

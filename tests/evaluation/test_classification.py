@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 pytest.importorskip("sklearn")
+from sklearn.metrics import f1_score, roc_auc_score
+
 from groundglass.evaluation.classification import (
+    auroc,
     binary_scores,
     calibration_error,
     confusion,
+    coverage_of,
+    f1,
     macro_scores,
     patient_resamples,
 )
@@ -55,3 +62,24 @@ def test_macro_scores_and_confusion() -> None:
     found = macro_scores(truth, shares, list("abcdef"))
     assert found["macro F1"].value == pytest.approx(np.mean([0.5, 0.8, 2 / 3]))
     np.testing.assert_array_equal(confusion(truth, shares.argmax(1).tolist(), 3), [[1, 1, 0], [0, 2, 0], [1, 0, 1]])
+
+
+@settings(deadline=None, max_examples=60)
+@given(some.lists(some.tuples(some.integers(0, 1), some.integers(0, 6)), min_size=2, max_size=30))
+def test_quick_scores_equal_the_library(pairs: list[tuple[int, int]]) -> None:
+    truth, scores = np.array([one for one, _ in pairs]), np.array([score / 6 for _, score in pairs])
+    assert f1(truth, scores) == pytest.approx(f1_score(truth, scores >= 0.5, zero_division=0.0))
+    if len(set(truth.tolist())) == 2:
+        assert auroc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+    else:
+        assert np.isnan(auroc(truth, scores))
+
+
+def test_wanted_scores_alone_and_the_share_that_is_answered() -> None:
+    truth, scores = [1, 0, 1, 0, 1, 0], [0.9, 0.1, 0.8, 0.3, 0.2, 0.6]
+    every = binary_scores(truth, scores, list("abcdef"))
+    assert binary_scores(truth, scores, list("abcdef"), wanted=("AUROC",)) == {"AUROC": every["AUROC"]}
+    found = coverage_of(np.array([True, True, False, True]), list("abcd"))
+    assert found.value == 0.75
+    assert found.interval is not None
+    assert found.interval.low < 0.75 < found.interval.high

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score
 
 from groundglass.analysis import Interval
 
@@ -31,8 +32,15 @@ class Estimate:
 
 
 def auroc(truth: Truth, scores: Floats) -> float:
-    """Area under the ROC curve of a binary truth; nan where one of the classes is missing."""
-    return float(roc_auc_score(truth, scores)) if len(np.unique(truth)) == 2 else float("nan")
+    """Area under the ROC curve of a binary truth; nan where one of the classes is missing.
+
+    From ranks (Mann and Whitney 1947): a tenth of the time of the curve itself, which a thousand resamples feel.
+    """
+    positive = np.asarray(truth) == 1
+    found, missed = int(positive.sum()), int((~positive).sum())
+    if not found or not missed:
+        return float("nan")
+    return float((rankdata(scores)[positive].sum() - found * (found + 1) / 2) / (found * missed))
 
 
 def auprc(truth: Truth, scores: Floats) -> float:
@@ -42,7 +50,9 @@ def auprc(truth: Truth, scores: Floats) -> float:
 
 def f1(truth: Truth, scores: Floats) -> float:
     """F1 of the positive class at a probability of one half; 0 where nothing is found."""
-    return float(f1_score(truth, scores >= 0.5, zero_division=0.0))
+    answers, positive = np.asarray(scores) >= 0.5, np.asarray(truth) == 1
+    both = int(answers.sum()) + int(positive.sum())
+    return 2.0 * int((answers & positive).sum()) / both if both else 0.0
 
 
 def accuracy(truth: Truth, scores: Floats) -> float:
@@ -88,24 +98,43 @@ BINARY: dict[str, Score] = {
 
 
 def binary_scores(
-    truth: Sequence[int] | Truth, scores: Sequence[float] | Floats, patients: Sequence[str], *, seed: int = 0
+    truth: Sequence[int] | Truth,
+    scores: Sequence[float] | Floats,
+    patients: Sequence[str],
+    *,
+    wanted: Collection[str] = BINARY,
+    seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Every binary score with its interval.
+    """Binary scores with their intervals.
 
     Args:
         truth: 1 or 0 per slice.
         scores: probability of 1 per slice.
         patients: whose slice it is; patients are resampled with all their slices.
+        wanted: keys of `BINARY`.
         seed: of the resampling.
     """
     known, given = np.asarray(truth, dtype=np.int64), np.asarray(scores, dtype=np.float64)
     resamples = patient_resamples(patients, seed=seed)
     found = {}
-    for name, score in BINARY.items():
+    for name in wanted:
+        score = BINARY[name]
         value = score(known, given)
         spread = [score(known[drawn], given[drawn]) for drawn in resamples]
         found[name] = Estimate(None if np.isnan(value) else value, percentile_interval(spread))
     return found
+
+
+def coverage_of(answered: NDArray[np.bool_], patients: Sequence[str], *, seed: int = 0) -> Estimate:
+    """Share of the slices that are answered, with its interval.
+
+    Args:
+        answered: per slice.
+        patients: whose slice it is; patients are resampled with all their slices.
+        seed: of the resampling.
+    """
+    spread = [float(answered[drawn].mean()) for drawn in patient_resamples(patients, seed=seed)]
+    return Estimate(float(answered.mean()), percentile_interval(spread))
 
 
 def patient_resamples(patients: Sequence[str], *, seed: int = 0, count: int = RESAMPLES) -> list[NDArray[np.int64]]:

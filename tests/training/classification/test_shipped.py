@@ -10,8 +10,7 @@ pytest.importorskip("torch")
 import torch
 
 from groundglass.training.classification.records import LabelledSlice
-from groundglass.training.classification.release import load_network
-from groundglass.training.classification.shipped import BEST, ShippedConfig, ShippedTraining
+from groundglass.training.classification.shipped import BEST, ShippedConfig, ShippedTraining, load_network
 from groundglass.training.classification.shipped_data import Prepared
 from tests.support.classifier import chest_slice
 from tests.training.classification.conftest import slice_picture

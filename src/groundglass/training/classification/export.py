@@ -77,17 +77,6 @@ class _Exported(nn.Module):
         return self.network.head(pooled), difference.pow(2).sum(dim=1, keepdim=True).sqrt(), activation
 
 
-@torch.no_grad()
-def pooled_features(network: LiteClassifier, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Means of the last feature map (n, 320) of views (n, 3, size, size)."""
-    network.eval()
-    parts = [
-        network.feature_map(torch.from_numpy(views[i : i + 32]).float()).mean(dim=(2, 3))
-        for i in range(0, len(views), 32)
-    ]
-    return np.asarray(torch.cat(parts).numpy(), np.float32)
-
-
 def export_classifier(network: LiteClassifier, familiar: Familiar, card: ModelCard, folder: Path) -> ModelCard:
     """Writes `<name>.onnx`; the card comes back with its checksum, not yet written.
 

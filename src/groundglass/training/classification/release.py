@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import logging
 from collections.abc import Sequence
@@ -13,31 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from groundglass.evaluation.classification import Estimate, auroc, binary_scores
+from groundglass.evaluation.classification import Estimate, binary_scores
 from groundglass.image.prepare import Preprocessing
-from groundglass.inference.classify import SliceAnswer, SliceClassifier, SliceInput, calibrated, domain_reasons
+from groundglass.inference.classify import SliceAnswer, SliceClassifier, SliceInput
 from groundglass.inference.classify_scan import classify_volume
 from groundglass.inference.scan import scan_probabilities
 from groundglass.inference.segment import SliceSegmenter
-from groundglass.models.catalog import CLASSIFIER, WEIGHTS, ClassifierTerms, Metric, ModelCard
-from groundglass.training.classification.calibration import (
-    fit_calibration,
-    fit_least_probability,
-    with_offset,
-)
-from groundglass.training.classification.export import Familiar, export_classifier, pooled_features
-from groundglass.training.classification.nets.lite import LiteClassifier
+from groundglass.models.catalog import CLASSIFIER, WEIGHTS, Metric, ModelCard
+from groundglass.training.classification.export import export_classifier
+from groundglass.training.classification.judging import Judge
 from groundglass.training.classification.records import CLASSES
-from groundglass.training.classification.shipped import BEST, logits_of, views_of
+from groundglass.training.classification.shipped import load_network
 from groundglass.training.classification.shipped_data import Prepared, load_shipped
+from groundglass.training.classification.unseen import kept_entries, unseen_entries, unseen_limit
 
 logger = logging.getLogger(__name__)
 
-STRANGEST = 0.99
-"""Share of the validation slices that count as familiar."""
-LEAST_LUNG_SHARE = 0.03
 TRAINED_ON = (
     "UCSD COVID-CT, official train split: 425 figures of papers; COVID and not",
     "SARS-CoV-2 CT-scan set: 800 slices of unknown patients; COVID and not",
@@ -58,8 +49,6 @@ LICENCE = (
 LIMITS = (
     "Not a medical device.",
     "COVID-19 and other pneumonia look alike; a picture cannot replace a test for the virus.",
-    "Pictures of a source that it never saw are judged little better than by chance (see the metrics): sources differ "
-    "in who counts as not having COVID, and in how pictures were made.",
     "Other pneumonia was learned from three patients.",
     "Learned from 8-bit pictures alone; scans in Hounsfield units are shown to it through a lung window.",
     "Calibrated on one source (UCSD).",
@@ -87,37 +76,36 @@ def draft(size: int) -> ModelCard:
     )
 
 
-def load_network(run: Path) -> LiteClassifier:
-    """The best averaged weights of a run."""
-    network = LiteClassifier(pretrained=False)
-    network.load_state_dict(torch.load(run / BEST, map_location="cpu", weights_only=True)["averaged"])
-    return network.eval()
+def release(
+    run: Path,
+    data: Path,
+    folder: Path,
+    *,
+    size: int,
+    unseen: Path | None = None,
+    prepared: list[Prepared] | None = None,
+) -> ModelCard:
+    """Calibrates on the validation slices, exports, measures the export and writes its card into `folder`.
 
-
-def release(run: Path, data: Path, folder: Path, *, size: int, prepared: list[Prepared] | None = None) -> ModelCard:
-    """Calibrates on the validation slices, exports, measures the export and writes its card into `folder`."""
+    Args:
+        run: folder of the run.
+        data: folder of the data sets.
+        folder: gets the network and its card.
+        size: side of the network input, pixels.
+        unseen: `matrix.json` of `groundglass.training.classification.matrix`; what the card in `folder`, else the
+            shipped one, says of unseen sources is kept when None.
+        prepared: the slices, where they are at hand.
+    """
     segmenter = SliceSegmenter(threads=1)
     slices = load_shipped(data, segmenter) if prepared is None else prepared
-    network = load_network(run)
     val = [one for one in slices if one.slice.split == "val"]
     learned = [one for one in slices if one.slice.split != "val"]
-    familiar = Familiar.fit(pooled_features(network, views_of(learned, size)))
-    views = views_of(val, size)
-    logits, allowed = logits_of(network, views), np.array([one.slice.allowed for one in val])
-    temperature, offset = fit_calibration(logits, allowed)
-    logits = np.asarray(with_offset(logits, offset), np.float32)
-    with torch.no_grad():
-        network.head.bias[CLASSES.index("COVID")] += offset
-    limit = float(np.quantile(familiar.distance(pooled_features(network, views)), STRANGEST))
-    terms = ClassifierTerms(
-        temperature=round(temperature, 4),
-        least_probability=fit_least_probability(calibrated(logits, temperature), allowed),
-        largest_distance=round(limit, 3),
-        least_lung_share=LEAST_LUNG_SHARE,
-    )
-    card = export_classifier(network, familiar, replace(draft(size), classifier=terms), folder)
+    judge = Judge.fit(load_network(run), learned, val, size=size)
+    known = kept_entries(folder) if unseen is None else unseen_entries(unseen)
+    card = replace(draft(size), classifier=judge.terms, limits=(*LIMITS, unseen_limit(known)))
+    card = export_classifier(judge.network, judge.familiar, card, folder)
     classifier = SliceClassifier(card, threads=1)
-    metrics = [*slice_metrics(classifier, val), *scan_metrics(classifier, segmenter, data)]
+    metrics = [*slice_metrics(classifier, val), *scan_metrics(classifier, segmenter, data), *known]
     card = replace(card, metrics=tuple(metrics))
     (folder / f"{card.name}.json").write_text(card.to_json(), encoding="utf-8")
     return card
@@ -170,46 +158,6 @@ def scan_metrics(classifier: SliceClassifier, segmenter: SliceSegmenter, data: P
     return metrics
 
 
-def cross_source(
-    networks: dict[str, LiteClassifier], slices: Sequence[Prepared], sizes: dict[str, int]
-) -> dict[str, dict[str, float]]:
-    """AUROC for COVID of several networks on every source that has both labels.
-
-    Args:
-        networks: per row of the table, a network.
-        slices: everything; of UCSD the validation split alone is scored.
-        sizes: side of the view of each network.
-    """
-    parts: dict[str, list[Prepared]] = {}
-    for one in slices:
-        if one.slice.source in {"ucsd", "sars_cov_2_ct", "three_class"} and one.slice.split in {"", "val"}:
-            parts.setdefault(one.slice.source, []).append(one)
-    table: dict[str, dict[str, float]] = {}
-    for name, network in networks.items():
-        for source, members in parts.items():
-            probabilities = calibrated(logits_of(network, views_of(members, sizes[name])), 1.0)
-            truth = np.array([int(one.slice.label == "COVID") for one in members])
-            table.setdefault(name, {})[source] = round(auroc(truth, probabilities[:, 0]), 3)
-    return table
-
-
-def write_table(table: dict[str, dict[str, float]], path: Path) -> None:
-    """Writes a table of scores as CSV, one network a row."""
-    columns = sorted({source for row in table.values() for source in row})
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["network", *columns])
-        writer.writerows([name, *(row.get(source, "") for source in columns)] for name, row in table.items())
-
-
-def unfamiliar_share(classifier: SliceClassifier, slices: Sequence[Prepared]) -> float:
-    """Share of slices that the classifier calls outside of what it knows."""
-    strange: NDArray[np.bool_] = np.array(
-        [bool(domain_reasons(answer, classifier.terms)) for answer in answers_of(classifier, slices)]
-    )
-    return float(strange.mean())
-
-
 def main() -> None:
     """Reads the options and releases."""
     parser = argparse.ArgumentParser(prog="python -m groundglass.training.classification.release", description=__doc__)
@@ -217,10 +165,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
     parser.add_argument("--size", type=int, default=192, help="side of the network input")
+    parser.add_argument(
+        "--unseen", type=Path, help="matrix.json with the runs that left a source out; else the card keeps what it says"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    card = release(arguments.run, arguments.data, arguments.to, size=arguments.size)
+    card = release(arguments.run, arguments.data, arguments.to, size=arguments.size, unseen=arguments.unseen)
     logger.info("%s", json.dumps([[one.name, one.value, one.protocol] for one in card.metrics], indent=1))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import inspect
 import json
 import logging
 import os
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -18,16 +20,21 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from groundglass.image.lung_view import classifier_view
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.training.classification.changes import Changes, changed_view
+from groundglass.training.classification.judging import views_of
 from groundglass.training.classification.losses import open_label_loss
-from groundglass.training.classification.nets.lite import LiteClassifier
+from groundglass.training.classification.nets.lite import LiteClassifier, Maps
+from groundglass.training.classification.nets.start import start_encoder
 from groundglass.training.classification.shipped_data import SHARES, Prepared, SourceSampler, load_shipped
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+OTHER_SHARE = 0.10
+"""How often a source without a share of its own is drawn, before the shares are made to add up to 1."""
+MEASURED_ON = 64
+"""Slices on which the statistics of a start from an ONNX file are measured."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,10 @@ class ShippedConfig:
         rate: peak learning rate of the one-cycle schedule; the head's is three times as high.
         weight_decay: of AdamW.
         smoothing: of the labels.
-        average_decay: decay per step of the averaged weights, which are kept.
+        average_decay: decay per step of the averaged weights, which are kept; 0 keeps the last weights themselves.
+        start: segmentation network whose encoder is taken (name, .onnx file or checkpoint); ImageNet's if empty.
+        maps: where the lung and infection maps enter (stride8, input or none).
+        mask_chance: chance that a slice is shown with everything outside the lungs greyed out.
         validate_every: steps between two looks at the validation slices.
         leave_out: a source that is not learned from.
         only: the one source that is learned from.
@@ -55,15 +65,13 @@ class ShippedConfig:
     weight_decay: float = 2e-2
     smoothing: float = 0.05
     average_decay: float = 0.99
+    start: str = ""
+    maps: Maps = "stride8"
+    mask_chance: float = Changes.mask_chance
     validate_every: int = 100
     leave_out: str = ""
     only: str = ""
     seed: int = 0
-
-
-def views_of(prepared: list[Prepared], size: int) -> NDArray[np.uint8]:
-    """The plain views of slices, uint8 (n, 3, size, size)."""
-    return np.stack([classifier_view(*one.planes, size=size)[0] for one in prepared])
 
 
 @torch.no_grad()
@@ -97,18 +105,17 @@ class ShippedTraining:
         self.config = config
         torch.manual_seed(config.seed)
         self.rng = np.random.default_rng(config.seed)
-        self.network = LiteClassifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        learning = [one for one in prepared if one.slice.split in {"", "train"} and _wanted(one, config)]
+        self.val = [one for one in prepared if one.slice.split == "val" and _wanted(one, config)]
+        network = LiteClassifier(maps=config.maps)
+        if config.start:
+            known_slices = learning[:: max(1, len(learning) // MEASURED_ON)][:MEASURED_ON]
+            start_encoder(network, config.start, views_of(known_slices, config.size)[:, 0])
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
-        shares = {config.only: 1.0} if config.only else dict(SHARES)
-        shares.pop(config.leave_out, None)
-        learning = [one for one in prepared if one.slice.split in {"", "train"}]
-        if config.leave_out:
-            # Synthetic slices are made of pictures of other sources.
-            made_of_it = f"{config.leave_out}/"
-            learning = [one for one in learning if not (one.slice.patient or "").startswith(made_of_it)]
+        shares = {one.slice.source: SHARES.get(one.slice.source, OTHER_SHARE) for one in learning}
         self.sampler = SourceSampler(learning, shares)
-        self.val = [one for one in prepared if one.slice.split == "val"]
-        self.val_views = views_of(self.val, config.size)
+        self.val_views = views_of(self.val, config.size) if self.val else np.zeros((0, 3, 1, 1), np.uint8)
         head = [*self.network.head.parameters(), *self.network.maps.parameters()]
         known = {id(parameter) for parameter in head}
         body = [p for p in self.network.parameters() if p.requires_grad and id(p) not in known]
@@ -123,7 +130,8 @@ class ShippedTraining:
     def batch(self) -> tuple[Tensor, Tensor]:
         """Random views (n, 3, size, size) and what their labels leave open (n, 3)."""
         drawn = [self.sampler.draw(self.rng) for _ in range(self.config.batch)]
-        views = np.stack([changed_view(one.planes, self.config.size, self.rng, Changes()) for one in drawn])
+        how = Changes(mask_chance=self.config.mask_chance)
+        views = np.stack([changed_view(one.planes, self.config.size, self.rng, how) for one in drawn])
         return torch.from_numpy(views), torch.tensor([one.slice.allowed for one in drawn])
 
     def update(self) -> float:
@@ -169,7 +177,10 @@ class ShippedTraining:
         self.step, self.best = int(state["step"]), float(state["best"])
 
     def fit(self, run: Path) -> None:
-        """Trains to the last step; `best.pt` holds the averaged weights that rank the validation slices best."""
+        """Trains to the last step; `best.pt` holds the averaged weights that rank the validation slices best.
+
+        Without validation slices of both kinds it holds the last ones.
+        """
         run.mkdir(parents=True, exist_ok=True)
         if (run / CHECKPOINT).exists():
             self.resume(run / CHECKPOINT)
@@ -178,15 +189,16 @@ class ShippedTraining:
             losses.append(self.update())
             if self.step % self.config.validate_every and self.step != self.config.steps:
                 continue
-            ranked = covid_auroc(logits_of(self.averaged, self.val_views), self.val)
+            ranked = covid_auroc(logits_of(self.averaged, self.val_views), self.val) if self.val else float("nan")
             pace = (time.monotonic() - started) / len(losses)
             line = {"step": self.step, "loss": float(np.mean(losses)), "val_auroc": ranked, "seconds_per_step": pace}
             with (run / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             logger.info("step %(step)d loss %(loss).4f val %(val_auroc).4f %(seconds_per_step).2f s/step", line)
-            if ranked >= self.best:
-                self.best = ranked
-                _save({"averaged": self.averaged.state_dict(), "step": self.step}, run / BEST)
+            if not ranked < self.best:
+                self.best = 0.0 if np.isnan(ranked) else ranked
+                best = {"averaged": self.averaged.state_dict(), "step": self.step, "maps": self.config.maps}
+                _save(best, run / BEST)
             _save(self.state(), run / CHECKPOINT)
             losses, started = [], time.monotonic()
 
@@ -197,29 +209,59 @@ def _save(state: dict[str, Any], path: Path) -> None:
     os.replace(partial, path)
 
 
+def _wanted(one: Prepared, config: ShippedConfig) -> bool:
+    """Whether a run may see a slice. Synthetic slices are made of pictures of other sources."""
+    if config.only:
+        return one.slice.source == config.only
+    made_of_it = (one.slice.patient or "").startswith(f"{config.leave_out}/")
+    return not config.leave_out or not (one.slice.source == config.leave_out or made_of_it)
+
+
+def load_network(run: Path) -> LiteClassifier:
+    """The best averaged weights of a run."""
+    state = torch.load(run / BEST, map_location="cpu", weights_only=True)
+    network = LiteClassifier(pretrained=False, maps=state.get("maps", "stride8"))
+    network.load_state_dict(state["averaged"])
+    return network.eval()
+
+
+def add_options(parser: argparse.ArgumentParser, *, without: tuple[str, ...] = ()) -> None:
+    """Adds an option for every attribute of `ShippedConfig`, explained as its docstring does."""
+    told = dict(re.findall(r"^ +(\w+): (.+)$", inspect.getdoc(ShippedConfig) or "", re.MULTILINE))
+    kinds = get_type_hints(ShippedConfig)
+    for field in fields(ShippedConfig):
+        if field.name not in without:
+            choices = get_args(kinds[field.name]) or None
+            kind = str if choices else kinds[field.name]
+            text = f"{told[field.name].rstrip('.')} (default: {field.default!r})".replace("%", "%%")
+            name = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(name, type=kind, choices=choices, default=field.default, help=text)
+
+
+def config_of(arguments: argparse.Namespace) -> ShippedConfig:
+    """The configuration that options name."""
+    given = vars(arguments)
+    return ShippedConfig(**{field.name: given[field.name] for field in fields(ShippedConfig) if field.name in given})
+
+
+def start_logging(threads: int) -> None:
+    """Shows what is logged, and sets torch up for a long training."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
 def main() -> None:
     """Reads the options and trains."""
     parser = argparse.ArgumentParser(prog="python -m groundglass.training.classification.shipped", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("-o", "--run", type=Path, required=True, help="folder of the run; resumed if it exists")
-    parser.add_argument("--steps", type=int, default=ShippedConfig.steps)
-    parser.add_argument("--size", type=int, default=ShippedConfig.size)
-    parser.add_argument("--leave-out", default="", help="a source that is not learned from")
-    parser.add_argument("--only", default="", help="the one source that is learned from")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    add_options(parser)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    prepared = load_shipped(arguments.data, SliceSegmenter(threads=1))
-    config = ShippedConfig(
-        steps=arguments.steps,
-        size=arguments.size,
-        leave_out=arguments.leave_out,
-        only=arguments.only,
-        seed=arguments.seed,
-    )
-    ShippedTraining(prepared, config).fit(arguments.run)
+    start_logging(arguments.threads)
+    prepared = load_shipped(arguments.data, SliceSegmenter(threads=arguments.threads))
+    ShippedTraining(prepared, config_of(arguments)).fit(arguments.run)
 
 
 if __name__ == "__main__":

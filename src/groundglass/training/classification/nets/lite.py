@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ FROZEN_BLOCKS = 5
 """Blocks of the encoder that keep their ImageNet weights: edges and textures, at strides up to 8."""
 FEATURES = 320
 STRIDE8 = 40
+STEM = 32
+Maps = Literal["stride8", "input", "none"]
+"""Where the lung and infection maps enter: at stride 8, as further input channels of the stem, or nowhere."""
 
 
 class LiteClassifier(nn.Module):
@@ -22,11 +26,19 @@ class LiteClassifier(nn.Module):
     The answer is linear in the mean of the last feature map, so its class activation map is exact.
     """
 
-    def __init__(self, classes: int = 3, *, dropout: float = 0.3, pretrained: bool = True) -> None:
+    def __init__(
+        self, classes: int = 3, *, dropout: float = 0.3, pretrained: bool = True, maps: Maps = "stride8"
+    ) -> None:
         super().__init__()
         self.encoder = LiteEncoder(pretrained)
-        self.maps = nn.Conv2d(2, STRIDE8, 1, bias=False)
-        nn.init.normal_(self.maps.weight, std=0.02)
+        self.enter = maps
+        self.maps: nn.Module = nn.Identity()
+        if maps != "none":
+            entry = nn.Conv2d(2, STRIDE8, 1, bias=False)
+            if maps == "input":
+                entry = nn.Conv2d(2, STEM, 3, stride=2, padding=1, bias=False)
+            nn.init.normal_(entry.weight, std=0.02)
+            self.maps = entry
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(FEATURES, classes)
         self.freeze()
@@ -55,9 +67,14 @@ class LiteClassifier(nn.Module):
         Args:
             views: (n, 3, size, size), 0..255: grey, lung and infection.
         """
-        hidden: Tensor = self.encoder.stem((views[:, :1] - 127.5) / 64.0)
+        first, *rest = self.encoder.stem
+        hidden: Tensor = first((views[:, :1] - 127.5) / 64.0)
+        if self.enter == "input":
+            hidden = hidden + self.maps(views[:, 1:] / 255.0)
+        for layer in rest:
+            hidden = layer(hidden)
         for index, block in enumerate(self.encoder.blocks):
-            if index == FROZEN_BLOCKS:
+            if index == FROZEN_BLOCKS and self.enter == "stride8":
                 hidden = hidden + self.maps(functional.avg_pool2d(views[:, 1:], 8) / 255.0)
             hidden = block(hidden)
         return hidden

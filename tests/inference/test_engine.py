@@ -60,8 +60,10 @@ def test_a_network_is_freed_at_any_moment_without_a_hang() -> None:
         "    for _ in range(left % 7):\n"
         "        next(answers)\n"
         "    del answers, engine\n"
+        "    print(left)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+    ended = subprocess.run([sys.executable, "-c", code], check=True, timeout=240, capture_output=True, text=True)
+    assert ended.stdout.split() == [str(left) for left in range(12)]
 
 
 def test_inference_loads_neither_torch_nor_telemetry() -> None:

@@ -18,6 +18,8 @@ def test_published_schema_is_current() -> None:
 
 def test_schema_is_itself_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(published_schema())
+    assert published_schema()["$schema"].endswith("2020-12/schema")
+    assert not jsonschema.Draft202012Validator(published_schema()).is_valid({})
 
 
 @pytest.mark.parametrize("analysis", [make_analysis(), make_pictures(3)[3]], ids=["scan", "pictures"])

@@ -331,7 +331,12 @@ def test_the_same_picture_of_another_patient_is_refused(change: str, tmp_path: P
 def test_other_patients_are_no_leak(pictures: Path, tmp_path: Path) -> None:
     others = write_pictures(tmp_path / "others", patients=3, first_seed=7000, folds=None)
     strangers = [replace(volume, patient=f"other {volume.patient}") for volume in stored(others, tmp_path / "cache")]
-    check_leaks(stored(pictures, tmp_path / "cache"), strangers)
+    known = stored(pictures, tmp_path / "cache")
+    assert not {volume.patient for volume in known} & {volume.patient for volume in strangers}
+    check_leaks(known, strangers)
+    # The same volumes under a known patient's name are a leak: it is the patient that was looked at.
+    with pytest.raises(LeakageError, match=known[0].patient):
+        check_leaks(known, [replace(strangers[0], patient=known[0].patient)])
 
 
 def test_an_example_depends_on_its_number_alone(pictures: Path, tiny: Path, tmp_path: Path) -> None:

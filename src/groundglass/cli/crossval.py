@@ -10,7 +10,8 @@ import typer
 
 from groundglass.cli.analyze import Json, Quiet
 from groundglass.cli.console import progress_bar
-from groundglass.cli.evaluate import Data, show_evaluation
+from groundglass.cli.evaluate import show_evaluation
+from groundglass.cli.options import Data, PostProcess, Surfaces
 
 if TYPE_CHECKING:
     from groundglass.evaluation.records import Evaluation
@@ -62,15 +63,8 @@ def command(
             "chosen on the out-of-fold predictions of the other folds.",
         ),
     ] = Thresholds.card,
-    post_process: Annotated[
-        bool, typer.Option("--post-process", help="Clean lungs and infection as analyze does before scoring.")
-    ] = False,
-    surfaces: Annotated[
-        bool,
-        typer.Option(
-            "--surfaces/--no-surfaces", help="NSD and HD95 where the spacing is known; without, in half the time."
-        ),
-    ] = True,
+    post_process: PostProcess = False,
+    surfaces: Surfaces = True,
     steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
     coverage: Annotated[
         float, typer.Option(min=0.5, max=0.99, help="Of new patients, by the interval of the involvement.")

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from groundglass.cli.analyze import Json, Quiet
 from groundglass.cli.console import progress_bar, show
+from groundglass.cli.options import (
+    BootstrapSeed,
+    Data,
+    EvaluationFolder,
+    IncludeLearned,
+    Labels,
+    PostProcess,
+    Predictions,
+    SameVoxels,
+    ScoredFolds,
+    ScoredModel,
+    Structures,
+    Surfaces,
+    ThresholdFolds,
+    ThresholdValues,
+    ValidationData,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,64 +35,24 @@ if TYPE_CHECKING:
     from groundglass.evaluation.structures import Structure
 
 DEFAULT_MODEL = "lungs-infection"
-Data = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        "-d",
-        help="Labelled data: a folder with slices.csv, ct/, lung/ and infection/; a folder with ct_scans/, "
-        "lung_mask/ and infection_mask/ (NIfTI); a CSV file of image, lungs and infection; or a folder of label maps.",
-    ),
-]
 
 
 def command(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for page, tables, figures and record.")] = Path(
-        "groundglass-evaluation"
-    ),
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", help="Shipped model, finished run, or .onnx file with its card beside it."),
-    ] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option("--predictions", "-p", help="Score the masks in this folder instead of a model's; any tool's."),
-    ] = None,
-    folds: Annotated[str | None, typer.Option("--folds", help="Folds of the data to score, such as 0,1.")] = None,
-    validation: Annotated[
-        Path | None, typer.Option("--validation", help="Labelled data of other patients, to choose the thresholds on.")
-    ] = None,
-    validation_folds: Annotated[
-        str | None, typer.Option("--validation-folds", help="Folds of the data to choose the thresholds on.")
-    ] = None,
-    threshold: Annotated[
-        list[str] | None, typer.Option("--threshold", help="NAME=VALUE, such as infection=0.4; may be repeated.")
-    ] = None,
-    structure: Annotated[
-        list[str] | None, typer.Option("--structure", help="lungs or infection; all that there are by default.")
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option("--label", help="With --predictions: a label alone, such as 'right lung=1'; may be repeated."),
-    ] = None,
-    post_process: Annotated[
-        bool, typer.Option("--post-process", help="Clean lungs and infection as analyze does before scoring.")
-    ] = False,
-    surfaces: Annotated[
-        bool,
-        typer.Option(
-            "--surfaces/--no-surfaces", help="NSD and HD95 where the spacing is known; without, in half the time."
-        ),
-    ] = True,
-    same_voxels: Annotated[
-        bool, typer.Option("--same-voxels", help="Compare scans voxel by voxel, whatever their headers say.")
-    ] = False,
-    include_learned: Annotated[
-        bool,
-        typer.Option("--include-learned", help="Also score volumes that the network learned from, marked as such."),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    output: EvaluationFolder = Path("groundglass-evaluation"),
+    model: ScoredModel = None,
+    predictions: Predictions = None,
+    folds: ScoredFolds = None,
+    validation: ValidationData = None,
+    validation_folds: ThresholdFolds = None,
+    threshold: ThresholdValues = None,
+    structure: Structures = None,
+    label: Labels = None,
+    post_process: PostProcess = False,
+    surfaces: Surfaces = True,
+    same_voxels: SameVoxels = False,
+    include_learned: IncludeLearned = False,
+    seed: BootstrapSeed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -85,7 +62,6 @@ def command(
     Means are over volumes, intervals over patients. Volumes whose patients the model learned from are left out.
     Exits with 1 when a volume could not be scored.
     """
-    from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
     from groundglass.evaluation.results import PAGE, to_json
     from groundglass.evaluation.run import evaluate
@@ -99,13 +75,10 @@ def command(
         checked = (read_data(validation, structure=kind) if validation else labelled).of_folds(
             fold_numbers(validation_folds)
         )
+    _refuse_mixture(predictions, label, bool(model is not None or threshold or post_process))
     if predictions is None:
-        if label:
-            raise OptionError("--label names values of label maps; it needs --predictions")
         predictor, structures = _network(model, structure, threshold, post_process)
     else:
-        if model is not None or threshold or post_process:
-            raise OptionError("--predictions are masks: --model, --threshold, --post-process have nothing to do there")
         predictor, structures = _masks(predictions, structure, label, same_voxels)
     options = EvaluationOptions(structures, surfaces, same_voxels, include_learned, chosen, seed)
     with progress_bar(quiet or as_json) as progress:
@@ -123,6 +96,16 @@ def command(
     else:
         show_evaluation(record, output / PAGE)
     return 1 if record.failures else 0
+
+
+def _refuse_mixture(predictions: Path | None, labels: list[str] | None, for_network: bool) -> None:
+    """Refuse options of masks without masks, and options of a network with them."""
+    from groundglass.errors import OptionError
+
+    if predictions is None and labels:
+        raise OptionError("--label names values of label maps; it needs --predictions")
+    if predictions is not None and for_network:
+        raise OptionError("--predictions are masks: --model, --threshold, --post-process have nothing to do there")
 
 
 def _network(

@@ -7,12 +7,34 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from groundglass.cli.analyze import Json, Quiet
 from groundglass.cli.console import errors_to, progress_bar, show
+from groundglass.cli.options import (
+    Batch,
+    Cache,
+    ComputePrecision,
+    Devices,
+    Epochs,
+    FreezeEncoder,
+    LearnedFolds,
+    Nodes,
+    PresetName,
+    Rate,
+    Resume,
+    RunFolder,
+    ShowSamples,
+    Start,
+    Steps,
+    Threads,
+    TrainingData,
+    TrainingSeed,
+    ValidatedFolds,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,36 +46,26 @@ NEEDED = ("torch", "pytorch_lightning", "monai", "onnx")
 
 
 def command(
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="Name of a preset, or the path of a .toml file.")],
-    data: Annotated[Path, typer.Option("--data", help="Folder of the training data (see docs/training.md).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; a run in it is resumed.")] = (
-        Path("groundglass-run")
-    ),
-    folds: Annotated[
-        list[int] | None, typer.Option("--fold", help="Fold to learn from; repeat for several. Default: all.")
-    ] = None,
-    validation_folds: Annotated[
-        list[int] | None, typer.Option("--validation-fold", help="Fold to validate on; repeat for several.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the preset's.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of the preset's.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Slices per step.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, bf16, fp16 (GPU) or fp32.")] = None,
-    seed: Annotated[int, typer.Option(help="Source of chance; the same seed gives the same run.")] = 0,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to start from (transfer learning).")] = None,
-    freeze_encoder: Annotated[
-        int | None, typer.Option("--freeze-encoder", min=0, help="Epochs in which the encoder does not learn.")
-    ] = None,
-    devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU, of each computer.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Computers.")] = 1,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 lets torch choose.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare slices.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of prepared slices, shared by runs.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in the output folder.")] = True,
-    show_samples: Annotated[
-        Path | None, typer.Option("--show-samples", help="Draw slices before and after every step to this PNG, only.")
-    ] = None,
+    preset: PresetName,
+    data: TrainingData,
+    output: RunFolder = Path("groundglass-run"),
+    folds: LearnedFolds = None,
+    validation_folds: ValidatedFolds = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    rate: Rate = None,
+    precision: ComputePrecision = None,
+    seed: TrainingSeed = 0,
+    start: Start = None,
+    freeze_encoder: FreezeEncoder = None,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    threads: Threads = 0,
+    workers: Workers = 1,
+    cache: Cache = None,
+    resume: Resume = True,
+    show_samples: ShowSamples = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -94,10 +106,8 @@ def command(
     silent = quiet or as_json or not is_first_process()
     with remarks(silent), progress_bar(silent) as progress:
         run = train(chosen, data, output, folds=folds, options=options, resume=resume, progress=progress)
-    if as_json and is_first_process():
-        print(json.dumps(_record(run)))
-    elif is_first_process():
-        show(_table(run))
+    if is_first_process():
+        _tell(run, as_json)
     return 0
 
 
@@ -150,6 +160,13 @@ def _draw(preset: Preset, data: Path, target: Path, seed: int, as_json: bool) ->
     else:
         typer.echo(f"Samples: {target}")
     return 0
+
+
+def _tell(run: TrainedRun, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_record(run)))
+    else:
+        show(_table(run))
 
 
 def _record(run: TrainedRun) -> dict[str, object]:

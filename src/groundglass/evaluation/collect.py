@@ -14,7 +14,7 @@ from groundglass.errors import GroundglassError
 from groundglass.evaluation.cases import Image, LabelledCase, Masks, load_image, load_masks
 from groundglass.evaluation.panels import panel, widest_slice, write_panel
 from groundglass.evaluation.predict import Prediction, Predictor
-from groundglass.evaluation.records import Failure, SliceScore, VolumeScore
+from groundglass.evaluation.records import METRICS, Failure, SliceScore, VolumeScore
 from groundglass.evaluation.score import score_volume
 from groundglass.evaluation.structures import Structure
 from groundglass.io.options import case_name
@@ -22,19 +22,8 @@ from groundglass.io.write import atomic_file
 from groundglass.progress import Progress, silent
 
 SLICE_COLUMNS = ("volume", "patient", "slice", "structure")
-SCORE_COLUMNS = (
-    "dice",
-    "iou",
-    "precision",
-    "recall",
-    "accuracy",
-    "nsd",
-    "hd95_mm",
-    "truth",
-    "predicted",
-    "both",
-    "empty",
-)
+SCORE_COLUMNS = (*METRICS[:7], "truth", "predicted", "both", "empty")
+"""Of a slice: the metrics that need no volume, and counts."""
 
 
 @dataclass(frozen=True)

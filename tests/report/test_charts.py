@@ -66,6 +66,19 @@ def test_zones_have_the_right_lung_on_the_left_and_the_scores_as_colours(case: C
     assert "right lower 31.5 %, score 3" in drawing
 
 
+def test_a_share_too_small_to_show_is_well_formed(case: Case) -> None:
+    numbers = make_measurements()
+    zones = [zone.model_copy(update={"percent": 0.01}) for zone in numbers.zones]
+    drawing = zone_diagram(profile(case.lungs, case.infection), zones, SPACING)
+    assert drawing is not None
+    assert "".join(ElementTree.fromstring(drawing).itertext()).count("< 0.1 %") == 6
+    assert numbers.hu_histogram is not None
+    band = DensityBand(name="collapsed", low_hu=-2000, high_hu=-900, percent=0.01, ml=1.0)
+    assert "collapsed: < 0.1 %" in "".join(
+        ElementTree.fromstring(density_chart(numbers.hu_histogram, [band], None)).itertext()
+    )
+
+
 def test_no_drawing_without_lungs_or_with_other_zones(case: Case) -> None:
     measured = profile(case.lungs, case.infection)
     zones = make_measurements().zones

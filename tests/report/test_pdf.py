@@ -13,7 +13,7 @@ import pytest
 from groundglass.analysis import Classification
 from groundglass.finding import Finding
 from groundglass.inference.cam import Attention
-from groundglass.report.attention import attention_row
+from groundglass.report.attention import attention_sheet
 from groundglass.report.figures import overlay_montage, png_bytes
 from groundglass.report.pdf import PdfPictures, pdf_report
 from tests.report.conftest import LICENCE, Case, make_analysis, make_case
@@ -54,7 +54,7 @@ def test_the_classification_stands_with_its_heat_maps(case: Case, tmp_path: Path
         )
         for n in (3, 8)
     ]
-    row = attention_row(seen)
+    row = attention_sheet(seen)
     assert row is not None
     shown = cv2.imdecode(np.frombuffer(row, np.uint8), cv2.IMREAD_COLOR)
     assert shown is not None
@@ -74,7 +74,7 @@ def test_the_classification_stands_with_its_heat_maps(case: Case, tmp_path: Path
     assert "No class is likely enough." in said
     assert "heat map" in said
     assert len(pdf) > len(plain) + 5_000
-    assert attention_row([]) is None
+    assert attention_sheet([]) is None
 
 
 def test_without_lungs_it_says_so_and_gives_no_numbers(tmp_path: Path) -> None:

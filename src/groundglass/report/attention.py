@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from groundglass.image.prepare import resize
 from groundglass.inference.cam import Attention
-from groundglass.report.palette import BACKGROUND
+from groundglass.report.drawing import LINE, Canvas, fitted
+from groundglass.report.palette import BACKGROUND, MUTED
+from groundglass.report.wording import CLASS_NAMES
 
 SIDE = 384
 """Longer side of each picture, pixels."""
@@ -20,6 +22,7 @@ QUALITY = 80
 STRONGEST = 0.62
 """Opacity of the heat where it is greatest."""
 GAP = 8
+PER_ROW = 3
 
 RGBImage = NDArray[np.uint8]
 
@@ -79,20 +82,27 @@ def panels(one: Attention, *, with_heat: bool = True) -> RGBImage:
     return np.concatenate(joined, axis=1)
 
 
-def attention_row(attention: Sequence[Attention]) -> bytes | None:
-    """`attention.png`: the driving slices in a row, each beside its heat map; None where nothing was classified."""
+def attention_sheet(attention: Sequence[Attention]) -> bytes | None:
+    """`attention.png`: the driving slices, each beside its heat map and named; None where nothing was classified."""
     if not attention:
         return None
     pairs = [panels(one, with_heat=False) for one in attention]
-    height = max(pair.shape[0] for pair in pairs)
-    pieces: list[RGBImage] = []
-    for pair in pairs:
-        tall = np.full((height, pair.shape[1] + 3 * GAP, 3), BACKGROUND, np.uint8)
-        tall[: pair.shape[0], : pair.shape[1]] = pair
-        pieces.append(tall)
-    row = np.concatenate(pieces, axis=1)[:, : -3 * GAP]
-    _, encoded = cv2.imencode(".png", row[:, :, ::-1])
+    wide, high = max(pair.shape[1] for pair in pairs), max(pair.shape[0] for pair in pairs)
+    columns = min(PER_ROW, len(pairs))
+    step = (wide + 3 * GAP, high + LINE + 3 * GAP)
+    canvas = Canvas(GAP + columns * step[0], GAP + -(-len(pairs) // columns) * step[1])
+    for number, (one, pair) in enumerate(zip(attention, pairs, strict=True)):
+        left, top = GAP + number % columns * step[0], GAP + number // columns * step[1]
+        canvas.text((left, top + LINE - 8), fitted(one.title, wide // 2, 16, bold=True), bold=True)
+        canvas.text((left + pair.shape[1], top + LINE - 8), _said(one), size=15, colour=MUTED, anchor="rs")
+        canvas.pixels[top + LINE : top + LINE + pair.shape[0], left : left + pair.shape[1]] = pair
+    _, encoded = cv2.imencode(".png", np.asarray(canvas.picture())[:, :, ::-1])
     return encoded.tobytes()
+
+
+def _said(one: Attention) -> str:
+    share = "" if one.in_lungs is None else f", {100 * one.in_lungs:.0f} % of it in the lungs"
+    return f"evidence for {CLASS_NAMES[one.label]}{share}"
 
 
 def attention_pictures(attention: Sequence[Attention]) -> tuple[AttentionPicture, ...]:

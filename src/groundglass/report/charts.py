@@ -34,7 +34,7 @@ def density_chart(histogram: HUHistogram, bands: Sequence[DensityBand], mean: fl
         low, high = (min(max(edge, plot.low), plot.high) for edge in (band.low_hu, band.high_hu))
         x, width = plot.x(low), plot.x(high) - plot.x(low)
         box = f'<rect class="band band-{place % 6}" x="{x:.1f}" y="{_TOP}" width="{width:.1f}" height="{plot.deep}">'
-        parts.append(f"{box}<title>{escape(band.name)}: {wording.percent(band.percent)}</title></rect>")
+        parts.append(f"{box}<title>{escape(band.name)}: {escape(wording.percent(band.percent))}</title></rect>")
     steps = [f"M{plot.x(edges[0]):.1f} {plot.y(0):.1f}"]
     for left, right, share in zip(edges[:-1], edges[1:], shares, strict=True):
         steps.append(f"L{plot.x(left):.1f} {plot.y(share):.1f}L{plot.x(right):.1f} {plot.y(share):.1f}")
@@ -202,9 +202,8 @@ def _zones_of_lung(
         if inside.size:
             row, column = inside.mean(axis=0)
             x, y = np.array([column + 0.5, row + 0.5]) * step - origin
-            words.append(
-                f'<text class="zone-text on-{score}" x="{x:.0f}" y="{y:.0f}">{wording.percent(zone.percent)}</text>'
-            )
+            share = escape(wording.percent(zone.percent))  # it may begin with `<`
+            words.append(f'<text class="zone-text on-{score}" x="{x:.0f}" y="{y:.0f}">{share}</text>')
             words.append(f'<text class="zone-score on-{score}" x="{x:.0f}" y="{y + 18:.0f}">score {score}</text>')
     return "".join(shapes + words)
 

@@ -166,7 +166,9 @@ def _classification(analysis: Analysis) -> str:
     if answer is None:
         return ""
     shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
-    head = "The program abstains." if answer.abstained or answer.label is None else f"Most similar to: {answer.label}."
+    head = "The program abstains."
+    if answer.label is not None and not answer.abstained:
+        head = f"Most similar to: {wording.CLASS_NAMES[answer.label]}."
     calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"
     sentences = [f"{head} Probabilities ({calibrated}): {shares}.", *answer.reasons]
     return " ".join(sentences)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from groundglass.analysis import Analysis, Measurements
 from groundglass.inference.cam import Attention
 from groundglass.report import wording
-from groundglass.report.attention import attention_pictures, attention_row
+from groundglass.report.attention import attention_pictures, attention_sheet
 from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
 from groundglass.report.figures import overlay_montage, pictures_overlay, png_bytes
 from groundglass.report.gallery import Slide, SolidPicture, slide, solid_picture
@@ -78,7 +78,7 @@ def render_volume(
         overlay = png_bytes(overlay_montage(volume, lungs, infection, analysis=analysis, measured=measured))
         images = _volume_images(volume, lungs, infection, measured, analysis.measurements if shown else None)
         images = replace(images, attention=attention_pictures(attention), solids=solids.result() if solids else ())
-    return RenderedReport(overlay, render_report(analysis, images, licence=licence), attention_row(attention))
+    return RenderedReport(overlay, render_report(analysis, images, licence=licence), attention_sheet(attention))
 
 
 def _solid_pictures(lungs: LabelMap, infection: LabelMap) -> list[SolidPicture]:
@@ -135,7 +135,7 @@ def render_pictures(
     drivers = attention_pictures(attention)
     images = ReportImages(slides=slides, start=worst, shown_of=len(pictures.slices), attention=drivers)
     html = render_report(analysis, images, licence=licence)
-    return RenderedReport(png_bytes(overlay), html, attention_row(attention))
+    return RenderedReport(png_bytes(overlay), html, attention_sheet(attention))
 
 
 def _axial_slides(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> list[Slide]:

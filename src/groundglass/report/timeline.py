@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from groundglass import __version__
@@ -115,7 +115,7 @@ def course_chart(analyses: Sequence[Analysis]) -> Markup:
             y, tall = foot - (low + amount) * scale, amount * scale
             parts.append(f'<rect class="fill-{name}" x="{x}" y="{y:.1f}" width="80" height="{tall:.1f}"/>')
         y = foot - totals[place] * scale - 8
-        share = wording.percent(numbers.involvement_percent.total)
+        share = escape(wording.percent(numbers.involvement_percent.total))
         parts.append(f'<text class="mark-text middle" x="{x + 40}" y="{y:.1f}">{share}</text>')
         label = "baseline" if place == 0 else f"scan {place + 1}"
         parts.append(f'<text class="tick middle" x="{x + 40}" y="{foot + 20}">{label}</text>')

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from groundglass.analysis import Analysis
+from groundglass.analysis import Analysis, Label
 
 UNKNOWN = "not known"
+CLASS_NAMES: dict[Label, str] = {
+    "COVID": "COVID-19 pneumonia",
+    "OtherPneumonia": "another pneumonia",
+    "Normal": "a normal lung",
+}
 
 
 def percent(value: float | None) -> str:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from groundglass.image.prepare import resize
 from groundglass.inference.cam import Attention
-from groundglass.report.drawing import LINE, Canvas, fitted
-from groundglass.report.palette import BACKGROUND, MUTED
-from groundglass.report.wording import CLASS_NAMES
+from groundglass.report.drawing import Canvas, fitted
+from groundglass.report.palette import BACKGROUND
 
 SIDE = 384
 """Longer side of each picture, pixels."""
@@ -23,6 +22,9 @@ STRONGEST = 0.62
 """Opacity of the heat where it is greatest."""
 GAP = 8
 PER_ROW = 3
+HEAD = 44
+"""Height of the line of text above a pair, pixels."""
+LETTERS = 27
 
 RGBImage = NDArray[np.uint8]
 
@@ -89,20 +91,20 @@ def attention_sheet(attention: Sequence[Attention]) -> bytes | None:
     pairs = [panels(one, with_heat=False) for one in attention]
     wide, high = max(pair.shape[1] for pair in pairs), max(pair.shape[0] for pair in pairs)
     columns = min(PER_ROW, len(pairs))
-    step = (wide + 3 * GAP, high + LINE + 3 * GAP)
+    step = (wide + 3 * GAP, high + HEAD + 3 * GAP)
     canvas = Canvas(GAP + columns * step[0], GAP + -(-len(pairs) // columns) * step[1])
     for number, (one, pair) in enumerate(zip(attention, pairs, strict=True)):
         left, top = GAP + number % columns * step[0], GAP + number // columns * step[1]
-        canvas.text((left, top + LINE - 8), fitted(one.title, wide // 2, 16, bold=True), bold=True)
-        canvas.text((left + pair.shape[1], top + LINE - 8), _said(one), size=15, colour=MUTED, anchor="rs")
-        canvas.pixels[top + LINE : top + LINE + pair.shape[0], left : left + pair.shape[1]] = pair
+        foot, half = top + HEAD - 12, pair.shape[1] // 2
+        canvas.text((left, foot), fitted(one.title, half - GAP, LETTERS, bold=True), size=LETTERS, bold=True)
+        canvas.text((left + half + GAP, foot), fitted(_said(one), half - GAP, LETTERS), size=LETTERS)
+        canvas.pixels[top + HEAD : top + HEAD + pair.shape[0], left : left + pair.shape[1]] = pair
     _, encoded = cv2.imencode(".png", np.asarray(canvas.picture())[:, :, ::-1])
     return encoded.tobytes()
 
 
 def _said(one: Attention) -> str:
-    share = "" if one.in_lungs is None else f", {100 * one.in_lungs:.0f} % of it in the lungs"
-    return f"evidence for {CLASS_NAMES[one.label]}{share}"
+    return "no evidence" if one.in_lungs is None else f"{100 * one.in_lungs:.0f} % of it in the lungs"
 
 
 def attention_pictures(attention: Sequence[Attention]) -> tuple[AttentionPicture, ...]:

@@ -125,6 +125,7 @@ def _content(analysis: Analysis, licence: str) -> dict[str, Any]:
         "score": "–" if numbers.zonal_severity_score is None else str(numbers.zonal_severity_score),
         "details": _details(analysis),
         "classification": _classification(analysis),
+        "evidence": _evidence(analysis),
         "findings": [finding.model_dump() for finding in analysis.findings],
         "methods": methods_text(analysis),
         "licence": licence,
@@ -172,6 +173,14 @@ def _classification(analysis: Analysis) -> str:
     calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"
     sentences = [f"{head} Probabilities ({calibrated}): {shares}.", *answer.reasons]
     return " ".join(sentences)
+
+
+def _evidence(analysis: Analysis) -> str:
+    """The class whose heat maps are shown: the likeliest, also where the program abstains."""
+    answer = analysis.classification
+    if answer is None:
+        return ""
+    return wording.CLASS_NAMES[max(answer.probabilities, key=lambda name: answer.probabilities[name])]
 
 
 def _facts(analysis: Analysis) -> list[list[str]]:

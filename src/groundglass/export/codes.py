@@ -10,7 +10,7 @@ from groundglass.report.palette import CONSOLIDATION, GROUND_GLASS, LEFT_LUNG, R
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A coded concept: value, scheme (SCT = SNOMED CT, DCM = DICOM, UCUM) and meaning in words."""
+    """A coded concept: value, scheme (SCT = SNOMED CT, DCM = DICOM, LN = LOINC, UCUM) and meaning in words."""
 
     value: str
     scheme: str
@@ -44,12 +44,46 @@ class Segment:
     colour: RGB
 
 
-ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
+# Values and meanings are those of DICOM PS3.16 (the context group is named beside each), which a test compares with the
+# copy in pydicom. Two are not in it: consolidation is SNOMED CT's 95436008 |Lung consolidation (disorder)|, which the
+# standard leaves without a code, and UCUM's millilitre. What neither has carries a code of our own scheme.
+SCHEME = "99GROUNDGLASS"
+
+# CID 7150
+ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+# CID 4
 LUNG = Code("39607008", "SCT", "Lung")
+# CID 244
 RIGHT = Code("24028007", "SCT", "Right")
 LEFT = Code("7771000", "SCT", "Left")
+BOTH_SIDES = Code("51440002", "SCT", "Bilateral")
+# CID 6171
+ZONES = {
+    "upper": Code("281392002", "SCT", "Upper zone of lung"),
+    "middle": Code("281393007", "SCT", "Middle zone of lung"),
+    "lower": Code("281394001", "SCT", "Lower zone of lung"),
+}
+# CID 6104
 OPACITY = Code("112001", "DCM", "Opacity")
+GROUND_GLASS_OPACITY = Code("112120", "DCM", "Ground glass opacity")
+LUNG_CONSOLIDATION = Code("95436008", "SCT", "Lung consolidation")
+# CID 7472, 7469, 7464
+VOLUME = Code("118565006", "SCT", "Volume")
+ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
+MEAN = Code("373098007", "SCT", "Mean")
+# CID 7181
+MILLILITRE = Code("ml", "UCUM", "Milliliter")
+PERCENT = Code("%", "UCUM", "Percent")
+HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+NO_UNITS = Code("1", "UCUM", "no units")
+# CID 7000, where it titles a report; the name is LOINC's, of the procedure
+CT_CHEST = Code("24627-2", "LN", "CT Chest")
+
+INVOLVEMENT = Code("involvement", SCHEME, "Infected share of the lung")
+ZONAL_SCORE = Code("zonal-score", SCHEME, "Zonal severity score, 0 to 24")
+ZONE_SCORE = Code("zone-score", SCHEME, "Severity score of the zone, 0 to 4")
+INFECTED_VOLUME = Code("infected-volume", SCHEME, "Infected volume")
 
 SEGMENTS = (
     Segment(1, "lungs", 1, "Right lung", ANATOMY, LUNG, None, RIGHT, RIGHT_LUNG),
@@ -60,7 +94,7 @@ SEGMENTS = (
         1,
         "Ground-glass opacity",
         ABNORMAL,
-        Code("112120", "DCM", "Ground glass opacity"),
+        GROUND_GLASS_OPACITY,
         LUNG,
         None,
         GROUND_GLASS,
@@ -71,7 +105,7 @@ SEGMENTS = (
         2,
         "Consolidation",
         ABNORMAL,
-        Code("95436008", "SCT", "Lung consolidation"),
+        LUNG_CONSOLIDATION,
         LUNG,
         None,
         CONSOLIDATION,

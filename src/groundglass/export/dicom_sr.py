@@ -13,32 +13,35 @@ from pydicom.sr.codedict import codes
 from groundglass import __version__
 from groundglass.analysis import Zone
 from groundglass.export.case import FinishedCase
-from groundglass.export.codes import LEFT, LUNG, RIGHT, Code, Segment, segments
+from groundglass.export.codes import (
+    ATTENUATION,
+    BOTH_SIDES,
+    CT_CHEST,
+    HOUNSFIELD,
+    INFECTED_VOLUME,
+    INVOLVEMENT,
+    LEFT,
+    LUNG,
+    MEAN,
+    MILLILITRE,
+    NO_UNITS,
+    PERCENT,
+    RIGHT,
+    SCHEME,
+    VOLUME,
+    ZONAL_SCORE,
+    ZONE_SCORE,
+    ZONES,
+    Code,
+    Segment,
+    segments,
+)
 from groundglass.export.dicom_seg import concept
 from groundglass.export.dicom_series_out import MANUFACTURER, NewSeries, algorithm_version, model_names, new_uid
 from groundglass.export.dicom_source import DicomSource
 
 DESCRIPTION = "Groundglass measurements"
-SCHEME = "99GROUNDGLASS"
 
-INVOLVEMENT = Code("involvement", SCHEME, "Infected share of the lung")
-ZONAL_SCORE = Code("zonal-score", SCHEME, "Zonal severity score, 0 to 24")
-ZONE_SCORE = Code("zone-score", SCHEME, "Severity score of the zone, 0 to 4")
-INFECTED_VOLUME = Code("infected-volume", SCHEME, "Infected volume")
-
-VOLUME = Code("118565006", "SCT", "Volume")
-ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
-MEAN = Code("373098007", "SCT", "Mean")
-MILLILITRE = Code("ml", "UCUM", "Milliliter")
-PERCENT = Code("%", "UCUM", "Percent")
-HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
-NO_UNITS = Code("1", "UCUM", "no units")
-
-_LEVELS = {
-    "upper": Code("261183002", "SCT", "Upper"),
-    "middle": Code("255562008", "SCT", "Middle"),
-    "lower": Code("261122009", "SCT", "Lower"),
-}
 _SIDES = {"right": RIGHT, "left": LEFT}
 
 Value = tuple[Code, float | None, Code]
@@ -62,7 +65,7 @@ def measurement_report(
     images = list(source.images)
     content = sr.MeasurementReport(
         observation_context=_observer(),
-        procedure_reported=concept(Code("24627-2", "LN", "CT Chest")),
+        procedure_reported=concept(CT_CHEST),
         imaging_measurements=[*_segment_groups(case, source, seg), _lungs_group(case, source), *_zone_groups(case)],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -156,7 +159,7 @@ def _lungs_group(case: FinishedCase, source: DicomSource) -> sr.MeasurementsAndQ
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=new_uid(), identifier="Both lungs"),
         finding_type=concept(LUNG),
-        finding_sites=[sr.FindingSite(concept(LUNG), laterality=concept(Code("51440002", "SCT", "Right and left")))],
+        finding_sites=[sr.FindingSite(concept(LUNG), laterality=concept(BOTH_SIDES))],
         algorithm_id=_algorithm(case),
         measurements=_measurements(values),
         source_images=_source_images(source),
@@ -182,18 +185,14 @@ def _zone_group(case: FinishedCase, zone: Zone) -> sr.MeasurementsAndQualitative
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=new_uid(), identifier=f"Zone: {zone.name}"),
         finding_type=concept(LUNG),
-        finding_sites=[_site(_SIDES[side], _LEVELS[level])],
+        finding_sites=[_site(_SIDES[side], ZONES[level])],
         algorithm_id=_algorithm(case),
         measurements=_measurements(values),
     )
 
 
-def _site(laterality: Code | None, level: Code | None = None) -> sr.FindingSite:
-    return sr.FindingSite(
-        concept(LUNG),
-        laterality=None if laterality is None else concept(laterality),
-        topographical_modifier=None if level is None else concept(level),
-    )
+def _site(laterality: Code | None, where: Code = LUNG) -> sr.FindingSite:
+    return sr.FindingSite(concept(where), laterality=None if laterality is None else concept(laterality))
 
 
 def _measurements(values: Sequence[Value]) -> list[sr.Measurement]:

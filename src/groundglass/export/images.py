@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from groundglass.export.codes import Code, Segment
+from groundglass.export.codes import ANATOMY, Code, Segment
 from groundglass.io.write import atomic_write_bytes, write_nifti
 from groundglass.volume import LabelMap
 
 _EMPTY = Code("", "", "")
+_SLICER_ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
+"""What 3D Slicer's own list of terms calls the category that is 91723000 in the DICOM standard."""
 
 
 def combined(lungs: LabelMap, infection: LabelMap, chosen: tuple[Segment, ...]) -> LabelMap:
@@ -81,7 +83,7 @@ def _segment_fields(place: int, segment: Segment, shape: tuple[int, ...]) -> dic
     terms = "~".join(
         [
             "Segmentation category and type - 3D Slicer General Anatomy list",
-            _term(segment.category),
+            _term(_SLICER_ANATOMY if segment.category == ANATOMY else segment.category),
             _term(segment.kind),
             _term(segment.laterality or _EMPTY),
             "Anatomic codes - DICOM master list",

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
+from groundglass.image.prepare import Kind
 from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
 from groundglass.inference.classify import SliceClassifier
+from groundglass.inference.looking import Maps, look_near_lungs, may_show_lung, near_lungs
 from groundglass.inference.lung_frames import AIR_HU, LungFrames
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import CLASSIFIER, InvolvementBand, ModelCard, available
@@ -82,7 +84,7 @@ class Networks:
 
     @property
     def precision(self) -> str:
-        """Arithmetic in use, `bf16` or `f32`."""
+        """Arithmetic in use, `int8`, `bf16` or `f32`."""
         return self.segmenter.precision
 
     @property
@@ -143,8 +145,9 @@ def scan_channels(
 ) -> dict[str, NDArray[np.uint8]]:
     """Run a network over the axial slices of a scan.
 
-    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), and the probabilities are
-    smoothed from slice to slice (see `smooth_across`).
+    Slices thinner than 0.8 mm are sampled and interpolated (see `slices_to_look_at`), slices far from the lungs are
+    left out (see `looking`; every probability is 0 there), and the probabilities are smoothed from slice to slice (see
+    `smooth_across`).
 
     Args:
         volume: the scan.
@@ -162,23 +165,46 @@ def scan_channels(
     spacing = volume.geometry.spacing
     field = SquareField.of(rows, columns, spacing[1], spacing[0])
     seen = slices_to_look_at(count, spacing[2])
-    kept = [place for place, name in enumerate(segmenter.card.channels) if wanted is None or name in wanted]
-    planes = {segmenter.card.channels[place]: np.zeros((count, rows, columns), np.uint8) for place in kept}
-    recipe, where = segmenter.card.preprocessing, None
-    if lung is not None and recipe.needs_lungs:
-        where = [field.pad(lung[::-1, ::-1, z].T, 0) for z in seen]
-    frames = LungFrames(recipe, where)
-    images = frames.shown(_axial_slices(volume, field, seen))
-    results = segmenter.stream(images, kind="hu" if volume.units == "HU" else "picture")
-    for done, (z, result) in enumerate(zip(seen, results, strict=True), start=1):
-        for stack, plane in zip(planes.values(), frames.whole(result[kept]), strict=True):
+    kept = [name for name in segmenter.card.channels if wanted is None or name in wanted]
+    planes = {name: np.zeros((count, rows, columns), np.uint8) for name in kept}
+    looked = _looked_at(volume, segmenter, field, seen, kept, lung)
+    for done, (z, maps) in enumerate(looked, start=1):
+        for stack, plane in zip(planes.values(), maps, strict=True):
             stack[z] = field.crop(plane)
         progress(done, len(seen))
+    progress(len(seen), len(seen))
     for stack in planes.values():
         fill_between(stack, seen)
         smooth_across(stack, spacing[2])
     # [z, row, column] in display order -> (x, y, z) in RAS+: rows run to posterior, columns to the left.
     return {name: stack.transpose(2, 1, 0)[::-1, ::-1] for name, stack in planes.items()}
+
+
+def _looked_at(
+    volume: CTVolume,
+    segmenter: SliceSegmenter,
+    field: SquareField,
+    seen: list[int],
+    kept: list[str],
+    lung: NDArray[np.uint8] | None,
+) -> Iterator[tuple[int, Maps]]:
+    """Number and kept maps of the slices near the lungs, in no order; of all where nothing says where those are."""
+    recipe, spacing_mm = segmenter.card.preprocessing, volume.geometry.spacing[2]
+    places = [segmenter.card.channels.index(name) for name in kept]
+    kind: Kind = "hu" if volume.units == "HU" else "picture"
+
+    def look(numbers: list[int], where: Maps | None = None) -> Iterator[Maps]:
+        frames = LungFrames(recipe, where)
+        for result in segmenter.stream(frames.shown(_axial_slices(volume, field, numbers)), kind=kind):
+            yield list(frames.whole(result[places]))
+
+    if lung is not None:
+        near = near_lungs(seen, spacing_mm, [z for z in seen if may_show_lung(lung[:, :, z])])
+        where = [field.pad(lung[::-1, ::-1, z].T, 0) for z in near] if recipe.needs_lungs else None
+        return zip(near, look(near, where), strict=True)
+    if "lung" in kept:
+        return look_near_lungs(seen, spacing_mm, look, kept.index("lung"))
+    return zip(seen, look(seen), strict=True)
 
 
 def _axial_slices(volume: CTVolume, field: SquareField, seen: list[int]) -> Iterator[NDArray[np.generic]]:

@@ -25,7 +25,7 @@ from groundglass.image.lung_view import LUNG_LEVEL
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.io.write import atomic_write_bytes
 from groundglass.training.classification.judging import Judge, Views
-from groundglass.training.classification.matrix_tables import write_matrix
+from groundglass.training.classification.matrix_tables import SEGMENTATION, write_matrix
 from groundglass.training.classification.records import CLASSES
 from groundglass.training.classification.shipped import (
     ShippedConfig,
@@ -37,6 +37,7 @@ from groundglass.training.classification.shipped import (
 )
 from groundglass.training.classification.shipped_data import Prepared
 from groundglass.training.classification.sources import (
+    SEGMENTED,
     has_both,
     learnable,
     learned_part,
@@ -50,8 +51,6 @@ from groundglass.training.classification.sources import (
 logger = logging.getLogger(__name__)
 SCORES = ("AUROC", "F1", "accuracy")
 KINDS = ("all", "without", "only")
-SEGMENTATION = "segmentation"
-"""The row of the infected share of the lung, for which nothing is trained."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def segmentation_cells(prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
     for name in testable(prepared):
         members = [one for one in prepared if one.slice.source == name]
         shares = np.array([_infected_share(one) for one in members])
-        cells.append(cell_of(SEGMENTATION, name, False, members, shares, None))
+        cells.append(cell_of(SEGMENTATION, name, name in SEGMENTED, members, shares, None))
     return cells
 
 

@@ -39,6 +39,8 @@ VOLUMES = {
 """Scans of `ct_volumes`: the file, and what its infected slices show."""
 TEST_ONLY = {"ct_volumes"}
 """Sources that nothing ever learns from."""
+SEGMENTED = {"three_class", "ct_volumes"}
+"""Sources of which the shipped segmentation network knows normal slices."""
 SYNTHETIC = "synthetic"
 FIGURES = {"ucsd", "sars_cov_2_ct"}
 """Sources whose slices were chosen for what they show; in others, slices with hardly any lung say nothing."""

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from groundglass.cli.main import main
-from groundglass.errors import OptionError
+from groundglass.errors import OptionError, OutputError
 from groundglass.explain import explain, stages_picture
 from groundglass.inference.engine import check_pictures
 from groundglass.inference.scan import Networks
 from groundglass.models.catalog import CLASSIFIER, available, load_card
 from groundglass.pipeline import analyze
+from groundglass.report.attention import GAP
+from groundglass.report.evidence import FOOT, HEAD, MARGIN
 from groundglass.result import PictureResult
 
 pytestmark = pytest.mark.skipif(CLASSIFIER not in available(), reason="the package has no classifier")
@@ -40,8 +42,22 @@ def test_a_picture_is_explained_side_by_side(picture: Path, tmp_path: Path, netw
     assert record["classification"]["probabilities"].keys() == {"COVID", "OtherPneumonia", "Normal"}
     shown = cv2.imread(str(folder / "evidence-1.png"))
     assert shown is not None
-    assert shown.shape == (384, 3 * 384 + 16, 3)
+    assert shown.shape == (HEAD + 384 + FOOT, 3 * 384 + 2 * GAP + 2 * MARGIN, 3)
+    # The slice stands in its place, the scale runs from dark blue to red, and there is text above.
+    grey = cv2.resize(np.asarray(cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)), (384, 384))
+    left = shown[HEAD : HEAD + 384, MARGIN : MARGIN + 384, 0].astype(float)
+    assert np.corrcoef(left.ravel(), grey.ravel())[0, 1] > 0.98
+    row = shown[HEAD + 384 + 36, MARGIN + 384 + GAP : MARGIN + 2 * 384 + GAP].astype(int)
+    assert row[0, 2] < 80
+    assert row[-1, 2] > 100 > row[-1, 0]
+    assert shown[:HEAD].max() > 200
     assert cv2.imread(str(folder / "stages-1.png")) is not None
+    # Saved again it replaces itself, but never an analysis.
+    assert explanation.save(tmp_path / "out") == folder
+    assert not (folder / "stages-1.png").exists()
+    (folder / "explanation.json").rename(folder / "analysis.json")
+    with pytest.raises(OutputError, match="not a finished explanation"):
+        explanation.save(tmp_path / "out")
     with pytest.raises(OptionError, match="no class 'flu'"):
         explain(picture, label="flu", networks=networks)
 
@@ -78,7 +94,7 @@ def test_command_line(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_five_stages_in_a_row() -> None:
-    assert stages_picture(check_pictures(128, 1)[0, 0]).shape == (280, 5 * 256, 3)
+    assert stages_picture(check_pictures(128, 1)[0, 0]).shape == (280, 5 * 256 + 4 * 8, 3)
 
 
 def test_the_shipped_card_says_what_it_must() -> None:

@@ -21,11 +21,13 @@ from groundglass.io.write import atomic_write_bytes, case_folder
 from groundglass.options import AnalysisOptions
 from groundglass.pipeline import read
 from groundglass.progress import Progress, silent
-from groundglass.report.attention import panels
+from groundglass.report.evidence import evidence_picture
 from groundglass.settings import Settings
 from groundglass.volume import PictureSet
 
+RECORD = "explanation.json"
 STAGE_SIDE = 256
+STAGE_GAP = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +68,13 @@ class Explanation:
         Raises:
             OutputError: it cannot be written.
         """
-        with case_folder(Path(folder), self.case) as (partial, final):
+        with case_folder(Path(folder), self.case, marker=RECORD) as (partial, final):
             for number, one in enumerate(self.attention, start=1):
-                atomic_write_bytes(partial / f"evidence-{number}.png", _png(panels(one)))
+                atomic_write_bytes(partial / f"evidence-{number}.png", _png(evidence_picture(one, self.classification)))
                 if stages:
                     atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey)))
             text = json.dumps(self.record(), indent=2) + "\n"
-            atomic_write_bytes(partial / "explanation.json", text.encode())
+            atomic_write_bytes(partial / RECORD, text.encode())
         return final
 
 
@@ -139,7 +141,8 @@ def stages_picture(grey: NDArray[np.uint8], lungs: NDArray[np.uint8] | None = No
         tile[top : top + rows, left : left + columns] = cv2.resize(picture, (columns, rows))
         cv2.putText(tile, name, (6, STAGE_SIDE + 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230.0,), 1, cv2.LINE_AA)
         tiles.append(tile)
-    row = np.concatenate(tiles, axis=1)
+    gap = np.full((STAGE_SIDE + 24, STAGE_GAP), 40, np.uint8)
+    row = np.concatenate([piece for tile in tiles for piece in (gap, tile)][1:], axis=1)
     return np.repeat(row[:, :, None], 3, axis=2)
 
 

@@ -131,7 +131,7 @@ def write_nifti(volume: LabelMap | Heatmap, path: Path) -> None:
 
 
 @contextmanager
-def case_folder(output: Path, case: str) -> Iterator[tuple[Path, Path]]:
+def case_folder(output: Path, case: str, *, marker: str = MARKER) -> Iterator[tuple[Path, Path]]:
     """A folder that appears under its name only when everything in it is complete.
 
     A finished case of that name is replaced, and only then. A folder that is not such a case is never touched.
@@ -139,6 +139,7 @@ def case_folder(output: Path, case: str) -> Iterator[tuple[Path, Path]]:
     Args:
         output: folder of all cases; made if needed.
         case: name of the folder inside.
+        marker: file by which a finished case of the same kind is known.
 
     Yields:
         A hidden folder to write into, and the final `output/case`; after an exception nothing remains of the first.
@@ -149,12 +150,12 @@ def case_folder(output: Path, case: str) -> Iterator[tuple[Path, Path]]:
     final = output / case
     with writing(final):
         output.mkdir(parents=True, exist_ok=True)
-        _require_replaceable(final)
+        _require_replaceable(final, marker)
         partial = _hidden_name(final, "partial")
         partial.mkdir()
         try:
             yield partial, final
-            _put_in_place(partial, final)
+            _put_in_place(partial, final, marker)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -210,24 +211,24 @@ def _voxel_offset(header: nibabel.Nifti1Header) -> int:
     return -(-size // 16) * 16
 
 
-def _require_replaceable(final: Path) -> None:
+def _require_replaceable(final: Path, marker: str) -> None:
     if not os.path.lexists(final):
         return
-    if final.is_dir() and not final.is_symlink() and ((final / MARKER).is_file() or not any(final.iterdir())):
+    if final.is_dir() and not final.is_symlink() and ((final / marker).is_file() or not any(final.iterdir())):
         return
     raise _failure(
         errno.EEXIST,
-        f"{final} exists and is not a finished analysis (no {MARKER} in it), so it is left alone; "
+        f"{final} exists and is not a finished {Path(marker).stem} (no {marker} in it), so it is left alone; "
         "choose another output folder or move it away",
     )
 
 
-def _put_in_place(partial: Path, final: Path) -> None:
+def _put_in_place(partial: Path, final: Path, marker: str) -> None:
     """Rename into place; the former result is set aside first and put back if the renaming fails."""
     if not os.path.lexists(final):
         os.rename(partial, final)
         return
-    _require_replaceable(final)
+    _require_replaceable(final, marker)
     former = _hidden_name(final, "former")
     os.rename(final, former)
     try:

@@ -30,7 +30,7 @@ def run_record(
         seconds: wall seconds per stage.
         started: time at which the run began, with its zone.
         models: networks that took part.
-        precision: arithmetic of the networks, `bf16` or `f32`.
+        precision: arithmetic of the segmentation, `int8`, `bf16` or `f32`.
     """
     return RunRecord(
         groundglass=__version__,

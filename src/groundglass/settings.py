@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from groundglass.errors import OptionError
 
-Precision = Literal["auto", "bf16", "f32"]
+Precision = Literal["auto", "int8", "bf16", "f32"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Settings:
 
     Attributes:
         threads: CPU threads for inference; 0 lets the runtime choose (`GROUNDGLASS_THREADS`).
-        precision: `auto`, `bf16` or `f32` (`GROUNDGLASS_PRECISION`). `auto` takes bf16 where the CPU has it.
+        precision: `auto`, `int8`, `bf16` or `f32` (`GROUNDGLASS_PRECISION`). `auto` takes the first of them that the
+            network and the CPU have and that agrees with f32.
         max_voxels: largest volume accepted, in voxels (`GROUNDGLASS_MAX_VOXELS`).
         max_archive_bytes: largest unpacked size of an archive, in bytes (`GROUNDGLASS_MAX_ARCHIVE_BYTES`).
         max_files: most files read from one folder or archive (`GROUNDGLASS_MAX_FILES`).
@@ -39,8 +40,8 @@ class Settings:
         """Reject values that mean nothing."""
         if self.threads < 0:
             raise OptionError(f"threads is {self.threads}; expected 0 (automatic) or more")
-        if self.precision not in {"auto", "bf16", "f32"}:
-            raise OptionError(f"precision is {self.precision!r}; expected auto, bf16 or f32")
+        if self.precision not in {"auto", "int8", "bf16", "f32"}:
+            raise OptionError(f"precision is {self.precision!r}; expected auto, int8, bf16 or f32")
         for name in ("max_voxels", "max_archive_bytes", "max_files"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; expected at least 1")
@@ -79,6 +80,11 @@ class Settings:
 def without_ray_telemetry() -> None:
     """Keep Ray, before it is imported, from reporting its use to its makers; this program reports nothing to anyone."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+def without_nncf_telemetry() -> None:
+    """Keep NNCF, before it is imported, from reporting its use to its makers."""
+    os.environ["NNCF_CI"] = "1"
 
 
 def _whole_number(variables: Mapping[str, str], name: str, default: int) -> int:

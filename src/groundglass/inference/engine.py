@@ -13,12 +13,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from groundglass.errors import OptionError
 from groundglass.inference.memory import Memory
 from groundglass.inference.network_file import read_network
+from groundglass.inference.quantised import read_quantised
 
-Precision = Literal["auto", "f32", "bf16"]
-AGREEMENT = 0.1
-"""Largest mean difference of probabilities, in percent of full range, at which bf16 is used."""
+Precision = Literal["auto", "int8", "bf16", "f32"]
+Arithmetic = Literal["int8", "bf16", "f32"]
+AGREEMENT = {"int8": 0.5, "bf16": 0.1}
+"""Largest mean difference of probabilities from f32, in percent of full range, at which a precision is used.
+
+What int8 loses is measured when a network is quantised; here it is a guard against processors on which 8-bit products
+overflow, where the difference is several times as large.
+"""
 
 
 def import_openvino() -> Any:  # noqa: ANN401 - the library has no types
@@ -66,70 +73,101 @@ class Engine:
     """A compiled network: uint8 pictures in, probabilities out.
 
     Attributes:
-        precision: ``"bf16"`` or ``"f32"``: what the network computes in.
+        precision: ``"int8"``, ``"bf16"`` or ``"f32"``: what the network computes in.
         size: Side of the network input, pixels.
         channels: Number of maps that it gives.
     """
 
     def __init__(
-        self, weights: Path, *, precision: Precision = "auto", threads: int | None = None, cache: Path | None = None
+        self,
+        weights: Path,
+        *,
+        quantised: Path | None = None,
+        precision: Precision = "auto",
+        threads: int | None = None,
+        cache: Path | None = None,
     ) -> None:
         """Compiles the network.
 
         Args:
             weights: ONNX file with one uint8 input ``[n, 1, size, size]`` and one output of probabilities.
-            precision: ``"auto"`` takes bf16 where the processor has it and it agrees with f32 on `check_pictures`.
+            quantised: the same network in 8 bits, see `read_quantised`.
+            precision: ``"auto"`` takes the first of int8, bf16 and f32 that the network and the processor have and
+                that agrees with f32 on `check_pictures`.
             threads: CPU threads; all by default.
-            cache: folder that remembers whether bf16 agrees with f32; found out anew each time when None.
+            cache: folder that remembers what agrees with f32; found out anew each time when None.
 
         Raises:
             UnusableModelError: no ONNX file, or a network with other inputs or outputs.
+            OptionError: int8 is wanted of a network that is not quantised.
         """
         openvino = import_openvino()
         self._openvino = openvino
         self._core = openvino.Core()
-        self._model = read_network(self._core, weights)
-        _, self.channels, self.size, _ = (int(side.get_length()) for side in self._model.outputs[0].partial_shape)
+        self._models = {"f32": read_network(self._core, weights)}
+        _, self.channels, self.size, _ = (
+            int(side.get_length()) for side in self._models["f32"].outputs[0].partial_shape
+        )
+        self._files = {"f32": weights}
+        if quantised is not None and precision in ("auto", "int8"):
+            self._models["int8"] = read_quantised(self._core, quantised, self._models["f32"])
+            self._files["int8"] = quantised
         self._threads = threads or usable_cores()
-        self.precision: Literal["f32", "bf16"] = "f32"
-        if precision == "bf16" or (precision == "auto" and self._bf16_available()):
-            self.precision = "bf16"
-        self._compiled = self._compile(self.precision)
-        if precision == "auto" and self.precision == "bf16" and not self._known_to_agree(weights, cache):
-            self.precision = "f32"
-            self._compiled = self._compile("f32")
+        self.precision, self._compiled = self._chosen(precision, cache)
+
+    def _chosen(self, precision: Precision, cache: Path | None) -> tuple[Arithmetic, Any]:
+        """What the network computes in, and the network compiled for it."""
+        if precision != "auto":
+            if precision == "int8" and "int8" not in self._models:
+                raise OptionError(f"{self._files['f32']} has no int8 weights beside it; expected auto, bf16 or f32")
+            return precision, self._compile(precision)
+        for candidate in self._candidates():
+            compiled = self._compile(candidate)
+            if self._known_to_agree(candidate, compiled, cache):
+                return candidate, compiled
+        return "f32", self._compile("f32")
+
+    def _candidates(self) -> list[Arithmetic]:
+        """What is faster than f32 here, the fastest first."""
+        known: list[tuple[Arithmetic, bool]] = [("int8", "int8" in self._models), ("bf16", self._bf16_available())]
+        return [name for name, there in known if there]
 
     def _bf16_available(self) -> bool:
         return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-    def _compile(self, precision: str) -> Any:  # noqa: ANN401
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": precision}
+    def _compile(self, precision: Arithmetic) -> Any:  # noqa: ANN401
+        """The network for one precision; what is not quantised in an int8 network computes in bf16 where there is."""
+        hint = ("bf16" if self._bf16_available() else "f32") if precision == "int8" else precision
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
         settings["INFERENCE_NUM_THREADS"] = self._threads
-        return self._core.compile_model(self._model, "CPU", settings)
+        return self._core.compile_model(self._models.get(precision, self._models["f32"]), "CPU", settings)
 
-    def _known_to_agree(self, weights: Path, cache: Path | None) -> bool:
-        """Whether bf16 agrees with f32, remembered for these weights, this OpenVINO and this processor."""
+    def _known_to_agree(self, precision: Arithmetic, compiled: Any, cache: Path | None) -> bool:  # noqa: ANN401
+        """Whether it agrees with f32, remembered for these weights, this OpenVINO and this processor."""
+        files = (self._files["f32"], self._files.get(precision, self._files["f32"]))
         parts = (
-            hashlib.sha256(weights.read_bytes()).hexdigest(),
+            precision,
+            *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files),
             self._openvino.get_version(),
             *(str(self._core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")),
-            str(AGREEMENT),
+            str(AGREEMENT[precision]),
         )
         memory = Memory(cache, hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32])
         known = memory.recall()
         if known is None:
-            known = self._agrees()
+            known = self._difference(compiled) < AGREEMENT[precision]
             memory.keep(known)
         return known
 
-    def _agrees(self) -> bool:
+    def _difference(self, compiled: Any) -> float:  # noqa: ANN401
+        """Mean difference of the probabilities from f32 on `check_pictures`, in percent of full range."""
         pictures = check_pictures(self.size)
-        exact = self._compile("f32")
         answers = [
-            run_in_order(network, (picture[None] for picture in pictures)) for network in (self._compiled, exact)
+            run_in_order(network, (picture[None] for picture in pictures))
+            for network in (compiled, self._compile("f32"))
         ]
         difference = [np.abs(one[0].astype(np.float32) - other[0]).mean() for one, other in zip(*answers, strict=True)]
-        return float(np.mean(difference)) * 100.0 < AGREEMENT
+        return float(np.mean(difference)) * 100.0
 
     def infer(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
         """Runs the network on a stream of pictures, several at a time.

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-_WORDS = {"bf16 agrees\n": True, "bf16 differs\n": False}
+_WORDS = {"agrees\n": True, "differs\n": False}
 
 
 class Memory:

@@ -47,7 +47,8 @@ class SliceSegmenter:
         """
         self.card = card or load_card()
         weights = self.card.verify()
-        self._engine = Engine(weights, precision=precision, threads=threads, cache=cache)
+        quantised = self.card.verify_quantised()
+        self._engine = Engine(weights, quantised=quantised, precision=precision, threads=threads, cache=cache)
         promised = (len(self.card.channels), len(self.card.thresholds), self.card.preprocessing.size)
         if promised != (self._engine.channels, self._engine.channels, self.size):
             raise UnusableModelError(
@@ -62,7 +63,7 @@ class SliceSegmenter:
 
     @property
     def precision(self) -> str:
-        """What the network computes in: ``"f32"`` or ``"bf16"``."""
+        """What the network computes in: ``"int8"``, ``"bf16"`` or ``"f32"``."""
         return self._engine.precision
 
     def stream(self, slices: Iterable[NDArray[np.generic]], *, kind: Kind) -> Iterator[NDArray[np.uint8]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,21 @@ class ClassifierTerms:
 
 
 @dataclass(frozen=True)
+class QuantisedWeights:
+    """The same network with 8-bit weights and arithmetic.
+
+    Attributes:
+        file: Weights file, beside the card.
+        sha256: Of that file.
+        metrics: Measured with it.
+    """
+
+    file: str
+    sha256: str
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a network is, what it learned from, how good it is and where it ends.
 
@@ -99,6 +114,7 @@ class ModelCard:
         learned_from: Names of the labelled volumes that it learned from; `evaluate` leaves their patients out.
         involvement_interval: How sure its involvement is; None where that was not measured.
         classifier: Calibration and abstention of a classifier, whose `channels` are its classes; None for others.
+        quantised: The same network in 8 bits; None where there is none.
         folder: Where the card lies.
     """
 
@@ -119,6 +135,7 @@ class ModelCard:
     learned_from: tuple[str, ...] = ()
     involvement_interval: InvolvementBand | None = None
     classifier: ClassifierTerms | None = None
+    quantised: QuantisedWeights | None = None
     folder: Path = WEIGHTS
 
     @property
@@ -157,6 +174,20 @@ class ModelCard:
             raise WeightsCorruptError(text + "reinstall groundglass")
         raise UnusableModelError(text + "copy the weights and their card together from where they were written")
 
+    def verify_quantised(self) -> Path | None:
+        """Checks the file of the quantised network against the card.
+
+        Returns:
+            Its path; None where the card names none, or a network of one's own was copied without it.
+
+        Raises:
+            WeightsMissingError: There is no such file in the package.
+            WeightsCorruptError: Its SHA-256 differs from the card's (`UnusableModelError` for a network of one's own).
+        """
+        if self.quantised is None or not (self.shipped or (self.folder / self.quantised.file).is_file()):
+            return None
+        return replace(self, file=self.quantised.file, sha256=self.quantised.sha256).verify()
+
     def to_json(self) -> str:
         """The card as JSON text."""
         record = asdict(self)
@@ -175,6 +206,9 @@ def _from_record(record: dict[str, Any], folder: Path) -> ModelCard:
         fields["involvement_interval"] = InvolvementBand(**record["involvement_interval"])
     if record.get("classifier") is not None:
         fields["classifier"] = ClassifierTerms(**record["classifier"])
+    if record.get("quantised") is not None:
+        measured = tuple(Metric(**metric) for metric in record["quantised"]["metrics"])
+        fields["quantised"] = QuantisedWeights(**{**record["quantised"], "metrics": measured})
     return ModelCard(**fields, folder=folder)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.errors import MissingExtraError, TrainingError
+from groundglass.errors import GroundglassError, MissingExtraError, TrainingError
 from groundglass.image.prepare import views
 from groundglass.inference.engine import import_openvino
 from groundglass.inference.network_file import read_network
@@ -171,8 +171,12 @@ def main() -> None:
     parser.add_argument("--name", default=SEGMENTATION, help="name of the network")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    card = release_quantised(arguments.data, arguments.to, arguments.name)
-    logger.info("%s, %.1f MB", card.quantised and card.quantised.file, card.weights.stat().st_size / 1e6)
+    try:
+        card = release_quantised(arguments.data, arguments.to, arguments.name)
+    except GroundglassError as error:
+        parser.exit(error.exit_code, f"{error}\n")
+    if card.quantised is not None:
+        logger.info("%s written; the card names it", arguments.to / card.quantised.file)
 
 
 if __name__ == "__main__":

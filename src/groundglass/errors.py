@@ -15,7 +15,7 @@ GroundglassError                     exit 1, HTTP 500
 │   ├── SeveralSeriesError                              a choice between series is needed
 │   └── DatasetError                                    training data that cannot be used
 │       └── LeakageError                                a patient or picture on both sides of a split
-├── GeometryMismatchError (ValueError)                  two volumes on different grids
+├── GeometryMismatchError (ValueError)  exit 3, HTTP 422   two volumes on different grids
 ├── OptionError (ValueError)         exit 2, HTTP 400   contradictory or impossible options
 │   └── PresetError                                     a preset that does not exist or cannot be understood
 ├── TrainingError                                       a training run that failed
@@ -112,6 +112,9 @@ class LeakageError(DatasetError):
 
 class GeometryMismatchError(GroundglassError, ValueError):
     """Two volumes that should share a grid do not."""
+
+    exit_code = 3
+    http_status = 422
 
 
 class OptionError(GroundglassError, ValueError):

@@ -24,7 +24,7 @@ from groundglass.inference.infection import segment_infection, segment_infection
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.convert import from_array, from_nibabel, from_simpleitk
-from groundglass.io.labels import read_label_map
+from groundglass.io.labels import read_label_map, require_label_map
 from groundglass.io.read import ScanFiles, read_input, read_scan_files
 from groundglass.measure import check_measurements, measure, measure_pictures, with_interval, with_score_range
 from groundglass.options import AnalysisOptions, with_model
@@ -149,6 +149,8 @@ def analyze(
     options, settings = with_model(options, model), settings or Settings.from_environment()
     if networks is not None and model is not None:
         raise OptionError("both a model and loaded networks are given; expected one of them")
+    if options.lobes is not None:
+        require_label_map(options.lobes)
     run = _Run(options, settings, StageClock(progress), datetime.now(UTC))
     # The networks are compiled while the scan is read; what is left of it counts as "load network".
     with ThreadPoolExecutor(1, thread_name_prefix="networks") as helper:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import nibabel
 import numpy as np
 import pytest
@@ -54,3 +55,38 @@ def test_wrong_use_is_explained(
 ) -> None:
     assert main(["export", str(made.folder), *arguments]) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "words"),
+    [("scan.nii.gz", "dicom-sr", "scan.nii.gz is no DICOM"), ("slice.png", "pdf", "slice.png is a picture")],
+)
+def test_what_could_not_be_exported_is_refused_before_the_analysis(
+    name: str, target: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name.endswith(".png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((64, 64), np.uint8))
+    else:
+        nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9), np.int16), np.eye(4)), tmp_path / name)
+    out = tmp_path / "out"
+    assert main(["analyze", str(tmp_path / name), "-o", str(out), "--export", target, "-q"]) == 3
+    assert words in capsys.readouterr().err.replace("\n", " ")
+    assert not out.exists()
+
+
+def test_a_source_without_a_series(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    arguments = ["export", str(made.folder), "--to", "dicom-seg", "--source", str(tmp_path / "notes.txt")]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 3
+    assert "no usable CT series" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_lobe_mask_that_is_not_there_is_said_before_the_analysis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9), np.int16), np.eye(4)), tmp_path / "scan.nii.gz")
+    arguments = ["analyze", str(tmp_path / "scan.nii.gz"), "--lobes", str(tmp_path / "none.nii.gz")]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 3
+    captured = capsys.readouterr()
+    assert "none.nii.gz is missing" in captured.err.replace("\n", " ")
+    assert "network" not in captured.err

@@ -57,7 +57,14 @@ def test_every_preset_trains_two_steps(name: str, pictures: Path, tmp_path: Path
     run = train(smaller(preset), pictures, tmp_path, options=TrainOptions(steps=2, workers=0))
     card = load_card(name, run.card.parent)
     assert card.channels == preset.channels
+    assert card.preprocessing.needs_lungs == preset.needs_lungs
     assert run.steps == 2
+
+
+def test_a_network_of_cropped_slices_says_so_in_its_card() -> None:
+    shown = load_preset("infection-unet").shown
+    assert (shown.lung_frame, shown.lung_margin, shown.lungs_alone) == ("slice", 0.03, False)
+    assert not load_preset("lungs-infection").shown.needs_lungs
 
 
 def test_the_five_presets_are_there() -> None:

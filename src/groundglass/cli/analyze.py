@@ -83,7 +83,7 @@ def command(
         lobes=lobes,
     )
     check_output_folder(output)
-    targets = _targets(export)
+    targets = _targets(export, scan)
     with progress_bar(quiet or as_json) as progress:
         result = analyze(scan, options=options, progress=progress)
         progress("report", 0, 0)
@@ -98,12 +98,14 @@ def command(
     return exit_code(result.analysis)
 
 
-def _targets(texts: list[str] | None) -> tuple[str, ...]:
+def _targets(texts: list[str] | None, scan: Path) -> tuple[str, ...]:
     if not texts:
         return ()
-    from groundglass.export.targets import parse_targets
+    from groundglass.export.targets import parse_targets, require_exportable
 
-    return parse_targets(texts)
+    targets = parse_targets(texts)
+    require_exportable(scan, targets)
+    return targets
 
 
 def _export(folder: Path, targets: tuple[str, ...], scan: Path, series: str | None) -> None:

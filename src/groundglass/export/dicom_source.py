@@ -133,6 +133,8 @@ def _matched(files: list[Path], name: str, case: FinishedCase, wanted: str | Non
         decoder = FrameDecoder()
         usable = [item for item in group_frames(frames) if item.info.kind == "CT"]
         stacks = [(item, stack) for item in usable if (stack := _stack(item, name, decoder)) is not None]
+        if not stacks:
+            raise UnsupportedFormatError(f"{name}: no usable CT series there; give the DICOM series that was analyzed")
         fitting = [pair for pair in stacks if _fits(pair[1], case) and _is_wanted(pair[0], wanted)]
         if not fitting:
             raise _mismatch(stacks, case, name)
@@ -166,7 +168,7 @@ def _is_wanted(series: Series, wanted: str | None) -> bool:
 
 
 def _mismatch(stacks: list[tuple[Series, Stack]], case: FinishedCase, name: str) -> GeometryMismatchError:
-    found = "; ".join(f"series {item.info.key}: {stack.geometry}" for item, stack in stacks[:5]) or "no CT series"
+    found = "; ".join(f"series {item.info.key}: {stack.geometry}" for item, stack in stacks[:5])
     return GeometryMismatchError(
         f"{name} is not the series that was analyzed: the masks are on {case.lungs.source.geometry} at another place "
         f"or of another size than what was found ({found}); give the series that was analyzed"

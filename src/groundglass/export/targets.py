@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from groundglass import __version__
 from groundglass.analysis import Analysis
-from groundglass.errors import OptionError
+from groundglass.errors import OptionError, UnsupportedFormatError
 from groundglass.export.case import FinishedCase
 from groundglass.export.codes import SEGMENTS, Segment, segments
 from groundglass.export.images import write_nifti_masks, write_seg_nrrd
 from groundglass.export.surfaces import SurfaceFormat, write_surfaces
+from groundglass.io.sniff import sniff
 from groundglass.io.write import atomic_write_bytes, writing
 from groundglass.settings import Settings
 from groundglass.volume import LabelMap
@@ -71,6 +72,27 @@ def parse_targets(texts: Iterable[str]) -> tuple[str, ...]:
         found = f"unknown: {', '.join(unknown)}" if unknown else "nothing to export to"
         raise OptionError(f"{found}; expected one or more of {', '.join(TARGETS)}, separated by commas")
     return tuple(name for name in TARGETS if name in wanted)
+
+
+def require_exportable(scan: Path, targets: Sequence[str]) -> None:
+    """Refuse before a scan is analyzed what could not be made of the result afterwards.
+
+    Args:
+        scan: the input of the analysis; a folder or archive may turn out to be of another format later.
+        targets: keys of `TARGETS`.
+
+    Raises:
+        UnsupportedFormatError: pictures, which have no geometry, or DICOM results of another format.
+    """
+    kind = sniff(scan).kind if scan.is_file() else "unknown"
+    if targets and kind == "picture":
+        raise UnsupportedFormatError(f"{scan.name} is a picture, which has no geometry; expected a scan to export from")
+    dicom = [target for target in targets if target in DICOM_TARGETS]
+    if dicom and kind in ("nifti", "mha", "nrrd"):
+        raise UnsupportedFormatError(
+            f"{scan.name} is no DICOM; {', '.join(dicom)} need the study of a DICOM series to belong to, so analyze "
+            "that series itself"
+        )
 
 
 def export_case(

@@ -12,6 +12,16 @@ from groundglass.io.read import read_input
 from groundglass.volume import CTVolume, LabelMap, Source
 
 
+def require_label_map(path: Path) -> None:
+    """Find out before the work whether a mask is there.
+
+    Raises:
+        InputNotFoundError: no such file.
+    """
+    if not path.is_file():
+        raise InputNotFoundError(f"{path} is missing; expected a label map (NIfTI, NRRD or MHA)")
+
+
 def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
     """Read a mask.
 
@@ -25,8 +35,7 @@ def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
         UnreadableFileError: damaged.
         InvalidImageError: values other than labels.
     """
-    if not path.is_file():
-        raise InputNotFoundError(f"{path} is missing; expected a label map (NIfTI, NRRD or MHA)")
+    require_label_map(path)
     volume = read_input(path)
     highest = max(names) if names else 255
     if not isinstance(volume, CTVolume):

@@ -75,6 +75,15 @@ def test_quick_scores_equal_the_library(pairs: list[tuple[int, int]]) -> None:
         assert np.isnan(auroc(truth, scores))
 
 
+@settings(deadline=None, max_examples=10)
+@given(some.lists(some.tuples(some.integers(0, 2), some.integers(0, 2)), min_size=2, max_size=12))
+def test_macro_f1_equals_the_library(pairs: list[tuple[int, int]]) -> None:
+    truth, answers = ([pair[place] for pair in pairs] for place in (0, 1))
+    found = macro_scores(truth, np.eye(3)[answers], ["one"] * len(pairs))["macro F1"].value
+    expected = f1_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0.0)
+    assert found == pytest.approx(expected)
+
+
 def test_wanted_scores_alone_and_the_share_that_is_answered() -> None:
     truth, scores = [1, 0, 1, 0, 1, 0], [0.9, 0.1, 0.8, 0.3, 0.2, 0.6]
     every = binary_scores(truth, scores, list("abcdef"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score
+from sklearn.metrics import average_precision_score, confusion_matrix
 
 from groundglass.analysis import Interval
 
@@ -173,7 +173,7 @@ def macro_scores(
 
     def macro_f1(drawn: NDArray[np.int64]) -> float:
         answers = probabilities[drawn].argmax(axis=1)
-        return float(f1_score(known[drawn], answers, labels=classes, average="macro", zero_division=0.0))
+        return float(np.mean([f1(known[drawn] == one, np.asarray(answers == one, float)) for one in classes]))
 
     def macro_auroc(drawn: NDArray[np.int64]) -> float:
         return float(np.mean([auroc((known[drawn] == one).astype(int), probabilities[drawn, one]) for one in classes]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,10 @@ from groundglass.image.stages import STAGES, classical_lungs
 pytest.importorskip("torch")
 import torch
 
-from groundglass.training.classification.study import CONFIGURATIONS, best_of_each, load_grid, runs_of, study
+from groundglass.training.classification.dataset_page import grouped, write_dataset_page
+from groundglass.training.classification.readers import read_data
+from groundglass.training.classification.study import CONFIGURATIONS, Row, best_of_each, load_grid, runs_of, study
+from groundglass.training.classification.study_figures import draw_confusions
 
 
 def lungs(images: list[np.ndarray]) -> list[np.ndarray]:
@@ -54,6 +58,7 @@ def test_a_study_leaves_tables_figures_and_the_page_of_the_data(dataset: Path, t
     best = max(rows, key=lambda row: row.rank)
     assert best_of_each(rows) == [best]
     assert f"| {best.model} | {best.stage}, {best.configuration} |" in (out / "table.md").read_text()
+    assert "| slices (patients) |" in (out / "table.md").read_text()
     for name in ("confusion.png", "roc.png", "curves.png"):
         assert cv2.imread(str(out / name)) is not None
     page = (out / "dataset.html").read_text()
@@ -85,3 +90,34 @@ def test_a_wrong_grid_says_what_is_wrong(tmp_path: Path) -> None:
         load_grid(tmp_path / "nothing.toml")
     with pytest.raises(PresetError, match="no preset named 'resnet'"):
         list(runs_of(load_grid(write_grid(tmp_path, tmp_path, models='["resnet"]'))))
+
+
+def test_the_page_of_several_sources_tells_them_apart_and_draws_twins(dataset: Path, tmp_path: Path) -> None:
+    own = read_data(dataset)
+    other = [replace(one, source="other", patient=None, name=f"{one.name}+") for one in own if one.label == "COVID"]
+    both = [*own, *other]
+    assert list(grouped(own)) == ["COVID", "Normal", "OtherPneumonia"]
+    groups = grouped(both)
+    assert list(groups) == ["COVID, made", "COVID, other", "Normal, made", "OtherPneumonia, made"]
+    assert sum(len(members) for members in groups.values()) == len(both)
+    page = write_dataset_page(both, tmp_path).read_text()
+    assert f"<td>all<td><td><td>{len(both)}<td>15, and {len(other)} slices of unknown ones" in page
+    assert "alt='pairs of nearly the same picture'" in page
+    assert f"<td>{other[0].name}<td>0" in page
+    alone = write_dataset_page(own[:1], tmp_path).read_text()
+    assert "<p>None.</p>" in alone
+
+
+def test_matrices_without_slices_of_a_class_say_so(tmp_path: Path) -> None:
+    part = {"confusion": [[3, 1, 0], [0, 2, 0], [0, 0, 0]], "scores": {}}
+    result = {"classes": ["COVID", "OtherPneumonia", "Normal"], "test": part}
+    draw_confusions([Row("model", "original", "baseline", tmp_path, result)], tmp_path / "one.png")
+    part["confusion"] = [[3, 1, 0], [0, 2, 0], [0, 0, 5]]
+    draw_confusions([Row("model", "original", "baseline", tmp_path, result)], tmp_path / "two.png")
+    one, two = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("one", "two"))
+    assert one is not None
+    assert two is not None
+    assert one.min(axis=2)[: one.shape[0] // 2].mean() == pytest.approx(
+        two.min(axis=2)[: two.shape[0] // 2].mean(), rel=0.02
+    )
+    assert one[one.shape[0] // 2 :].mean() > two[two.shape[0] // 2 :].mean() + 2

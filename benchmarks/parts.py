@@ -54,9 +54,10 @@ def network() -> dict[str, Any]:
 
     pictures = list(np.random.default_rng(0).integers(0, 255, (32, SIDE, SIDE), dtype=np.uint8))
     answer: dict[str, Any] = {}
-    engine = Engine(load_card().verify())
-    for precision in dict.fromkeys((engine.precision, "f32")):
-        chosen = Engine(load_card().verify(), precision=precision)  # type: ignore[arg-type]
+    weights, quantised = load_card().verify(), load_card().verify_quantised()
+    best = [Engine(weights, quantised=one).precision for one in (quantised, None)]
+    for precision in dict.fromkeys((*best, "f32")):
+        chosen = Engine(weights, quantised=quantised, precision=precision)  # type: ignore[arg-type]
         answer[precision] = per_slice(least(lambda chosen=chosen: list(chosen.infer(pictures)), 3), 32)
     return answer | {"gflop": round(gflop(), 3)}
 

@@ -24,7 +24,9 @@ from tests.support.thorax import small_chest, thorax_file
 
 
 def scan(**arguments: object) -> AnalysisResult:
-    result = gg.analyze(small_chest().volume, **arguments)  # type: ignore[arg-type]
+    # In f32, so that the shipped network, which has 8-bit weights too, can be compared bit by bit.
+    settings = replace(gg.Settings.from_environment(), precision="f32")
+    result = gg.analyze(small_chest().volume, settings=settings, **arguments)  # type: ignore[arg-type]
     assert isinstance(result, AnalysisResult)
     return result
 
@@ -110,7 +112,8 @@ def test_pictures_without_a_consolidation_channel(tmp_path: Path) -> None:
     grey = np.clip((volume.axial(30) + 1250) / 1500 * 255, 0, 255).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "slice.png"), grey)
     network = part_of_shipped(tmp_path / "net", ["infection"])
-    result, usual = (gg.analyze(tmp_path / "slice.png", model=model) for model in (network, None))
+    settings = replace(gg.Settings.from_environment(), precision="f32")
+    result, usual = (gg.analyze(tmp_path / "slice.png", model=model, settings=settings) for model in (network, None))
     assert isinstance(result, PictureResult)
     assert isinstance(usual, PictureResult)
     assert np.array_equal(result.lungs[0], usual.lungs[0])

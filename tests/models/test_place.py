@@ -37,13 +37,23 @@ def test_a_run_its_folder_its_network_and_its_card_are_one_model(own: Path) -> N
     assert not cards[0].shipped
 
 
-def test_a_fold_of_a_cross_validation_is_a_place_and_several_folds_are_named(own: Path, tmp_path: Path) -> None:
+def test_a_fold_of_a_cross_validation_is_a_place_and_the_whole_is_not(own: Path, tmp_path: Path) -> None:
     for number in range(2):
         shutil.copytree(own.parent, tmp_path / "cv" / f"fold-{number}" / "training" / "model")
     fold = tmp_path / "cv" / "fold-1"
     assert card_at(fold).weights == fold / "training" / "model" / "own.onnx"
-    with pytest.raises(UnknownModelError, match=r"2 models.*fold-0/training/model/own.json.*name its \.onnx file"):
+    with pytest.raises(UnknownModelError, match=r"a network per fold \(fold-0, fold-1\); choose one, such as .*fold-0"):
         card_at(tmp_path / "cv")
+    shutil.rmtree(tmp_path / "cv" / "fold-0")
+    with pytest.raises(UnknownModelError, match=r"a network per fold \(fold-1\)"):
+        card_at(tmp_path / "cv")
+
+
+def test_of_several_networks_in_a_folder_one_must_be_named(own: Path) -> None:
+    for ending in (".onnx", ".json"):
+        shutil.copy(own.with_suffix(ending), own.with_name(f"second{ending}"))
+    with pytest.raises(UnknownModelError, match=r"2 models.*model/own\.json, model/second\.json.*name its \.onnx file"):
+        card_at(own.parent.parent)
 
 
 def test_weights_and_card_may_be_renamed_together(own: Path, tmp_path: Path) -> None:

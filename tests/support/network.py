@@ -31,6 +31,7 @@ def with_card(folder: Path, model: onnx.ModelProto, channels: Sequence[str], **c
         thresholds=(0.5,) * len(channels),
         licence="of my own data",
         involvement_interval=None,
+        quantised=None,
     )
     path.with_suffix(".json").write_text(replace(card, **changes).to_json())
     return path

@@ -14,6 +14,7 @@ EXPECTED = (
 )
 INSIDE = (".", "model", "export", "training/model")
 """Where in the folder of a run the exported network may lie; the last is that of one fold of `crossval`."""
+FOLDS = "fold-*/training/model/*.json"
 CHECKPOINTS = ("last.ckpt", "best.ckpt", "checkpoint.pt", "training/last.ckpt")
 
 
@@ -40,6 +41,11 @@ def card_at(place: str | Path) -> ModelCard:
     if cards:
         names = ", ".join(card.relative_to(path).as_posix() for card in cards)
         raise UnknownModelError(f"{len(cards)} models in {place} ({names}); expected one: name its .onnx file")
+    if folds := [card.relative_to(path).parts[0] for card in sorted(path.glob(FOLDS)) if _has_weights(card)]:
+        raise UnknownModelError(
+            f"{place} is a cross-validation with a network per fold ({', '.join(folds)}); choose one, such as "
+            f"{path / folds[0]}"
+        )
     raise UnknownModelError(f"no model in {place}; {_advice(path)}")
 
 
@@ -93,8 +99,11 @@ def _beside(path: Path) -> ModelCard:
 
 def _cards_in(folder: Path) -> list[Path]:
     found = [card for inside in INSIDE for card in sorted((folder / inside).glob("*.json"))]
-    found = found or sorted(folder.glob("fold-*/training/model/*.json"))
-    return [card for card in found if card.with_suffix(".onnx").is_file()]
+    return [card for card in found if _has_weights(card)]
+
+
+def _has_weights(card: Path) -> bool:
+    return card.with_suffix(".onnx").is_file()
 
 
 def _advice(folder: Path) -> str:

@@ -189,7 +189,7 @@ def test_the_card_takes_what_unseen_sources_showed(made: tuple[Path, dict[str, A
     ]
     cell = next(one for one in record["cells"] if one["run"] == "without-alpha" and one["source"] == "alpha")
     assert entries[0].value == cell["scores"]["AUROC"]["value"]
-    assert "32 pixels and 2 steps" in entries[0].protocol
+    assert "recipe at 32 pixels that never saw" in entries[0].protocol
     assert "20 slices, 20 patients; 95 % by patient" in entries[0].protocol
     known = {**record, "cells": [one for one in record["cells"] if one["run"].startswith("only")]}
     (tmp_path / "only.json").write_text(json.dumps(known))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from groundglass.inference.classify import SliceClassifier, SliceInput
 from groundglass.models.catalog import SEGMENTATION, load_card
 from groundglass.training.classification.export import export_classifier
 from groundglass.training.classification.judging import Judge, outputs, shown, views_of
+from groundglass.training.classification.nets.lesion import LesionClassifier
 from groundglass.training.classification.nets.lite import LiteClassifier, Maps
 from groundglass.training.classification.nets.start import encoder_from_onnx, start_encoder
 from groundglass.training.classification.records import LabelledSlice
@@ -99,9 +101,11 @@ def test_what_cannot_start_it_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("maps", ["stride8", "input", "none"])
 def test_the_maps_enter_where_they_are_told_to(maps: Maps, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    run = ShippedTraining(prepared(), ShippedConfig(steps=2, batch=4, size=64, validate_every=2, maps=maps))
+    run = ShippedTraining(
+        prepared(), ShippedConfig(network="lungs", steps=2, batch=4, size=64, validate_every=2, maps=maps)
+    )
     run.fit(tmp_path)
-    network, views = load_network(tmp_path), torch.from_numpy(views_of(prepared(), 64)).float()
+    network, views = load_network(tmp_path)[0], torch.from_numpy(views_of(prepared(), 64)).float()
     assert network.enter == maps
     blind = views.clone()
     blind[:, 1:] = 0
@@ -109,15 +113,17 @@ def test_the_maps_enter_where_they_are_told_to(maps: Maps, tmp_path: Path) -> No
         assert torch.allclose(network(views), network(blind), atol=1e-6) == (maps == "none")
 
 
-@pytest.mark.parametrize("maps", ["input", "none"])
-def test_networks_of_every_recipe_are_exported(maps: Maps, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["input", "none", "lesions"])
+def test_networks_of_every_recipe_are_exported(kind: Literal["input", "none", "lesions"], tmp_path: Path) -> None:
     torch.manual_seed(1)
-    network = LiteClassifier(pretrained=False, maps=maps).eval()
-    judge = Judge.fit(network, prepared(), prepared(), size=96)
+    network = LesionClassifier() if kind == "lesions" else LiteClassifier(pretrained=False, maps=kind)
+    judge = Judge.fit(network.eval(), prepared(), prepared(), size=96)
     card = export_classifier(judge.network, judge.familiar, replace(draft(), classifier=judge.terms), tmp_path)
     (answer,) = SliceClassifier(card, threads=1).answers([SliceInput(*prepared()[0].planes)])
     expected = outputs(judge.network, prepared()[:1], 96, "mirror")[0][0]
     np.testing.assert_allclose(answer.logits, expected, atol=5e-2)
+    added_up = answer.activation.mean(axis=(1, 2)) + judge.network.head.bias.detach().numpy()
+    np.testing.assert_allclose(added_up, answer.logits, atol=5e-2)
 
 
 def test_the_judge_abstains_as_the_shipped_classifier_does(tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_every_part_of_the_recipe_is_an_option() -> None:
 
 def test_without_averaging_the_last_weights_are_kept() -> None:
     torch.set_num_threads(1)
-    training = ShippedTraining(prepared(), ShippedConfig(steps=2, batch=4, size=64, average_decay=0.0))
+    training = ShippedTraining(prepared(), ShippedConfig(network="lungs", steps=2, batch=4, size=64, average_decay=0.0))
     training.update()
     for kept, now in zip(training.averaged.parameters(), training.network.parameters(), strict=True):
         assert torch.equal(kept, now)
@@ -189,9 +195,10 @@ def test_a_run_without_the_validation_source_keeps_the_last_weights(tmp_path: Pa
         if one.slice.split == "train"
     ]
     training = ShippedTraining(
-        [*prepared(), *other], ShippedConfig(steps=2, batch=4, size=64, validate_every=1, leave_out="ucsd")
+        [*prepared(), *other],
+        ShippedConfig(network="lungs", steps=2, batch=4, size=64, validate_every=1, leave_out="ucsd"),
     )
     assert training.val == []
     training.fit(tmp_path)
-    kept, last = load_network(tmp_path), training.averaged.state_dict()
+    kept, last = load_network(tmp_path)[0], training.averaged.state_dict()
     assert all(torch.equal(kept.state_dict()[name], value) for name, value in last.items())

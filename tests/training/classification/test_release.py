@@ -11,7 +11,7 @@ import torch
 from groundglass.models.catalog import CLASSIFIER, load_card
 from groundglass.training.classification import release as module
 from groundglass.training.classification.release import release
-from groundglass.training.classification.shipped import ShippedConfig, ShippedTraining
+from groundglass.training.classification.shipped import ShippedConfig, train_classifier
 from groundglass.training.classification.unseen import PREFIX
 from tests.training.classification.test_shipped import prepared
 
@@ -23,7 +23,7 @@ def matrix_file(folder: Path) -> Path:
     cells = [{**cell, "run": run} for run in ("without-ucsd", "only-three_class", "all")]
     cells[2] = {**cells[2], "source": "ct_volumes", "title": "COVID-CT-MD samples", "patients": None}
     path = folder / "matrix.json"
-    path.write_text(json.dumps({"settings": {"size": 64, "steps": 2}, "cells": cells}))
+    path.write_text(json.dumps({"settings": {"network": "lesions", "size": 64, "steps": 2}, "cells": cells}))
     return path
 
 
@@ -34,8 +34,8 @@ def test_a_release_takes_unseen_sources_from_the_matrix_or_keeps_the_card(
     monkeypatch.setattr(module, "scan_metrics", lambda *_: [])
     monkeypatch.setattr(module, "SliceSegmenter", lambda **_: None)
     slices = prepared()
-    ShippedTraining(slices, ShippedConfig(steps=2, batch=4, size=64, validate_every=2)).fit(tmp_path / "run")
-    card = release(tmp_path / "run", tmp_path, tmp_path / "to", size=64, unseen=matrix_file(tmp_path), prepared=slices)
+    train_classifier(slices, ShippedConfig(size=64), tmp_path / "run")
+    card = release(tmp_path / "run", tmp_path, tmp_path / "to", unseen=matrix_file(tmp_path), prepared=slices)
     told = {one.name: one for one in card.metrics}
     assert [name for name in told if name.startswith(PREFIX)] == [
         "unseen source UCSD, COVID AUROC",
@@ -50,9 +50,10 @@ def test_a_release_takes_unseen_sources_from_the_matrix_or_keeps_the_card(
     assert coverage.protocol.endswith("9 slices, patients unknown; 95 % by slice 0.400 to 0.600")
     assert any("AUROC of 0.70, where 0.5 is chance" in one for one in card.limits)
     assert load_card(CLASSIFIER, tmp_path / "to").verify().is_file()
+    assert [one[:4] for one in card.trained_on] == ["UCSD", "Enco"]
     assert "COVID AUROC of those answered" in told
     # A second release without the matrix loses nothing.
-    again = release(tmp_path / "run", tmp_path, tmp_path / "to", size=64, prepared=slices)
+    again = release(tmp_path / "run", tmp_path, tmp_path / "to", prepared=slices)
     assert [one for one in again.metrics if one.name.startswith(PREFIX)] == [
         one for one in card.metrics if one.name.startswith(PREFIX)
     ]

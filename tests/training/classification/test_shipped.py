@@ -9,8 +9,19 @@ import pytest
 pytest.importorskip("torch")
 import torch
 
+from groundglass.training.classification.judging import views_of
+from groundglass.training.classification.lesion_fit import balanced_weights, fit_head
+from groundglass.training.classification.nets.lesion import LesionClassifier
+from groundglass.training.classification.nets.start import start_encoder
 from groundglass.training.classification.records import LabelledSlice
-from groundglass.training.classification.shipped import BEST, ShippedConfig, ShippedTraining, load_network
+from groundglass.training.classification.shipped import (
+    BEST,
+    ShippedConfig,
+    ShippedTraining,
+    learned_slices,
+    load_network,
+    train_classifier,
+)
 from groundglass.training.classification.shipped_data import Prepared
 from tests.support.classifier import chest_slice
 from tests.training.classification.conftest import slice_picture
@@ -29,7 +40,7 @@ def prepared() -> list[Prepared]:
 
 def test_training_keeps_the_first_blocks_saves_and_goes_on(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    config = ShippedConfig(steps=4, batch=4, size=64, validate_every=2)
+    config = ShippedConfig(network="lungs", steps=4, batch=4, size=64, validate_every=2)
     training = ShippedTraining(prepared(), config)
     stem = training.network.encoder.stem[0].weight.clone()
     head = training.network.head.weight.clone()
@@ -38,7 +49,7 @@ def test_training_keeps_the_first_blocks_saves_and_goes_on(tmp_path: Path) -> No
     assert not torch.equal(training.network.head.weight, head)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 4]
-    assert load_network(tmp_path).head.weight.shape == (3, 320)
+    assert load_network(tmp_path)[0].head.weight.shape == (3, 320)
     # A finished run is not trained on.
     stamp = (tmp_path / BEST).stat().st_mtime_ns
     again = ShippedTraining(prepared(), config)
@@ -50,5 +61,70 @@ def test_training_keeps_the_first_blocks_saves_and_goes_on(tmp_path: Path) -> No
 def test_a_left_out_source_is_not_learned_from() -> None:
     known = prepared()
     other = [Prepared(LabelledSlice("x", "sars_cov_2_ct", None, "COVID", "", known[0].slice.image), known[0].planes)]
-    training = ShippedTraining([*known, *other], ShippedConfig(size=64, leave_out="ucsd"))
+    training = ShippedTraining([*known, *other], ShippedConfig(network="lungs", size=64, leave_out="ucsd"))
     assert training.sampler.sources == ["sars_cov_2_ct"]
+
+
+def test_the_head_of_the_lesion_classifier_learns_and_the_encoder_does_not(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    known = prepared()
+    alone = [Prepared(LabelledSlice("x", "covid20", "p", "COVID", "", known[0].slice.image), known[0].planes)]
+    config = ShippedConfig(size=64, start="lungs-infection")
+    assert {one.slice.source for one in learned_slices([*known, *alone], config)} == {"ucsd"}
+    train_classifier([*known, *alone], config, tmp_path)
+    network, kept = load_network(tmp_path)
+    assert kept == config
+    assert isinstance(network, LesionClassifier)
+    learned = learned_slices(known, config)
+    covid = network(torch.from_numpy(views_of(learned, 64)).float()).softmax(dim=1)[:, 0]
+    sick = torch.tensor([one.slice.label == "COVID" for one in learned])
+    assert covid[sick].min() > covid[~sick].max()
+    again = LesionClassifier()
+    start_encoder(again, "lungs-infection", views_of(learned, 64)[:, 0])
+    views = torch.from_numpy(views_of(learned, 64)).float()
+    torch.testing.assert_close(again.eval().feature_map(views), network.feature_map(views), rtol=1e-2, atol=1e-2)
+    # A finished run is not trained again.
+    stamp = (tmp_path / BEST).stat().st_mtime_ns
+    train_classifier(known, config, tmp_path)
+    assert (tmp_path / BEST).stat().st_mtime_ns == stamp
+
+
+def test_only_the_infection_is_looked_at_and_nothing_is_nothing() -> None:
+    torch.manual_seed(0)
+    network = LesionClassifier().eval()
+    views = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    views[:, 2] = 0
+    assert torch.equal(network(views), network.head.bias[None])
+    views[:, 2, 16:32, 32:48] = 255
+    shown = network.feature_map(views)[0]
+    assert shown[:, 1, 2].abs().sum() > 0
+    shown[:, 1, 2] = 0
+    assert shown.abs().sum() == 0
+
+
+def test_the_fit_finds_what_separates_the_classes() -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(400, 112, generator=generator) * 0.1 + 2.0
+    truth = (features[:, 5] > 2.0).long()
+    allowed = torch.stack([truth == 1, truth == 0, truth == 0], dim=1).long()
+    network = LesionClassifier()
+    fit_head(network, features, allowed, torch.ones(400), ridge=1e-3)
+    said = network.head(features).argmax(dim=1) == 0
+    assert (said == truth.bool()).float().mean() > 0.97
+    weak = network.head.weight.detach().norm()
+    fit_head(network, features, allowed, torch.ones(400), ridge=1.0)
+    assert network.head.weight.norm() < 0.2 * weak
+
+
+def test_weights_are_shared_out_by_source_then_covid_then_label() -> None:
+    image = np.zeros((4, 4), np.uint8)
+    labels = [("a", "COVID")] * 3 + [("a", "Normal")] + [("a", "OtherPneumonia")] * 2 + [("b", "Normal")] * 2
+    slices = [
+        Prepared(LabelledSlice(str(n), source, None, label, "", image), (image, image, image))
+        for n, (source, label) in enumerate(labels)
+    ]
+    weights = balanced_weights(slices, {"a": 3.0, "b": 1.0})
+    assert float(weights.mean()) == pytest.approx(1.0)
+    assert float(weights[:6].sum() / weights[6:].sum()) == pytest.approx(3.0)
+    assert float(weights[:3].sum()) == pytest.approx(float(weights[3:6].sum()))
+    assert float(weights[3]) == pytest.approx(float(weights[4:6].sum()))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from groundglass.inference.engine import import_openvino, run_in_order
 from groundglass.models.catalog import ModelCard
-from groundglass.training.classification.nets.lite import LiteClassifier
+from groundglass.training.classification.nets.slices import SliceNetwork
 from groundglass.training.export import halve_weights
 
 AGREEMENT = 2e-2
@@ -62,7 +62,7 @@ class _Exported(nn.Module):
     mean: Tensor
     whitening: Tensor
 
-    def __init__(self, network: LiteClassifier, familiar: Familiar) -> None:
+    def __init__(self, network: SliceNetwork, familiar: Familiar) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", torch.from_numpy(familiar.mean))
@@ -77,7 +77,7 @@ class _Exported(nn.Module):
         return self.network.head(pooled), difference.pow(2).sum(dim=1, keepdim=True).sqrt(), activation
 
 
-def export_classifier(network: LiteClassifier, familiar: Familiar, card: ModelCard, folder: Path) -> ModelCard:
+def export_classifier(network: SliceNetwork, familiar: Familiar, card: ModelCard, folder: Path) -> ModelCard:
     """Writes `<name>.onnx`; the card comes back with its checksum, not yet written.
 
     Raises:

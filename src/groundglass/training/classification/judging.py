@@ -18,7 +18,7 @@ from groundglass.inference.classify import SliceAnswer, calibrated, conclude, do
 from groundglass.models.catalog import ClassifierTerms
 from groundglass.training.classification.calibration import fit_calibration, fit_least_probability, with_offset
 from groundglass.training.classification.export import Familiar
-from groundglass.training.classification.nets.lite import LiteClassifier
+from groundglass.training.classification.nets.slices import SliceNetwork
 from groundglass.training.classification.records import CLASSES
 from groundglass.training.classification.shipped_data import Prepared
 
@@ -54,14 +54,15 @@ def shown(batch: Tensor, views: Views) -> list[Tensor]:
 
 @torch.no_grad()
 def outputs(
-    network: LiteClassifier, prepared: Sequence[Prepared], size: int, views: Views
+    network: SliceNetwork, prepared: Sequence[Prepared], size: int, views: Views
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits (slice, class), the mean over `views`, and pooled features (view, slice, feature)."""
-    network.eval()
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     logits, features = [], []
     for start in range(0, len(prepared), BATCH):
         batch = torch.from_numpy(views_of(prepared[start : start + BATCH], size)).float()
-        pooled = torch.stack([network.feature_map(part).mean(dim=(2, 3)) for part in shown(batch, views)])
+        parts = [part.contiguous(memory_format=torch.channels_last) for part in shown(batch, views)]
+        pooled = torch.stack([network.feature_map(part).mean(dim=(2, 3)) for part in parts])
         logits.append(network.head(pooled).mean(dim=0).numpy())
         features.append(pooled.numpy())
     return np.concatenate(logits), np.concatenate(features, axis=1)
@@ -79,7 +80,7 @@ class Judge:
         views: what is averaged.
     """
 
-    network: LiteClassifier
+    network: SliceNetwork
     familiar: Familiar
     terms: ClassifierTerms
     size: int
@@ -88,7 +89,7 @@ class Judge:
     @classmethod
     def fit(
         cls,
-        network: LiteClassifier,
+        network: SliceNetwork,
         learned: Sequence[Prepared],
         calibrating: Sequence[Prepared],
         *,

@@ -29,11 +29,11 @@ from groundglass.training.classification.matrix_tables import SEGMENTATION, writ
 from groundglass.training.classification.records import CLASSES
 from groundglass.training.classification.shipped import (
     ShippedConfig,
-    ShippedTraining,
     add_options,
     config_of,
     load_network,
     start_logging,
+    train_classifier,
 )
 from groundglass.training.classification.shipped_data import Prepared
 from groundglass.training.classification.sources import (
@@ -96,8 +96,8 @@ def train_row(row: Row, prepared: Sequence[Prepared], config: ShippedConfig, vie
     learned = [one for one in kept if one.slice.split == "train"]
     if not (has_both(learned) and has_both(calibrating)):
         raise DatasetError(f"{row.name}: without near twins of tested slices there is not enough left to learn from")
-    ShippedTraining(kept, config).fit(folder)
-    judge = Judge.fit(load_network(folder), learned, calibrating, size=config.size, views=views)
+    train_classifier(kept, config, folder)
+    judge = Judge.fit(load_network(folder)[0], learned, calibrating, size=config.size, views=views)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["source", "slice", "patient", "label", *CLASSES, "answered"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,23 +23,34 @@ from groundglass.models.catalog import CLASSIFIER, WEIGHTS, Metric, ModelCard
 from groundglass.training.classification.export import export_classifier
 from groundglass.training.classification.judging import Judge
 from groundglass.training.classification.records import CLASSES
-from groundglass.training.classification.shipped import load_network
+from groundglass.training.classification.shipped import ShippedConfig, learned_slices, load_network
 from groundglass.training.classification.shipped_data import Prepared, load_shipped
 from groundglass.training.classification.unseen import kept_entries, unseen_entries, unseen_limit
 
 logger = logging.getLogger(__name__)
 
-TRAINED_ON = (
-    "UCSD COVID-CT, official train split: 425 figures of papers; COVID and not",
-    "SARS-CoV-2 CT-scan set: 800 slices of unknown patients; COVID and not",
-    "CC-CCII subset: slices of 8 patients (4 COVID, 1 normal, 3 other pneumonia)",
-    "LUNA16/LIDC: 160 slices without pneumonia",
-    "COVID-19 CT Lung and Infection Segmentation, every fourth slice, and 50 MedSeg slices; COVID",
-    "Synthetic lesions pasted into the normal slices: pneumonia of a kind left open",
-    "Encoder started from ImageNet weights of EfficientNet-lite0; its first five blocks stay as they were",
-)
+SOURCES = {
+    "ucsd": "UCSD COVID-CT, official train split: 425 figures of papers; COVID and not",
+    "sars_cov_2_ct": "SARS-CoV-2 CT-scan set: 800 slices of unknown patients; COVID and not",
+    "three_class": "CC-CCII subset: slices of 8 patients (4 COVID, 1 normal, 3 other pneumonia)",
+    "luna_no_pneumonia": "LUNA16/LIDC: 160 slices without pneumonia",
+    "covid20": "COVID-19 CT Lung and Infection Segmentation, every fourth slice; COVID",
+    "medseg": "MedSeg, 50 slices; COVID",
+    "synthetic": "Synthetic lesions pasted into the normal slices: pneumonia of a kind left open",
+}
+"""What the card says of each source that was learned from."""
+ENCODERS = {
+    "lesions": "Encoder: that of the segmentation network, as it is (see its card)",
+    "lungs": "Encoder started from {start}; its first five blocks stay as they were",
+}
+ARCHITECTURES = {
+    "lesions": "EfficientNet-lite0 up to stride 16, as the segmentation network has learned it, on the lungs; mean of "
+    "its features over the infection, linear head with 339 weights",
+    "lungs": "EfficientNet-lite0 on the lungs, told the lung and infection maps of the segmentation at stride "
+    "8; mean over the last feature map, linear head; 3.4 million weights, stored as float16",
+}
 NOT_TRAINED_ON = (
-    "UCSD COVID-CT, official validation split: 118 figures of 56 patients; chose the weights, temperature and limits",
+    "UCSD COVID-CT, official validation split: 118 figures of 56 patients; chose the recipe, temperature and limits",
     "COVID-CT-MD samples covid_P001, cap_cap001 and normal_normal001",
 )
 LICENCE = (
@@ -55,20 +66,25 @@ LIMITS = (
 )
 
 
-def draft(size: int) -> ModelCard:
-    """The card of the classifier before it is calibrated and measured."""
+def draft(config: ShippedConfig, sources: Collection[str]) -> ModelCard:
+    """The card of the classifier before it is calibrated and measured.
+
+    Args:
+        config: how it learned.
+        sources: what it learned from.
+    """
+    encoder = ENCODERS[config.network].format(start=config.start or "ImageNet weights of EfficientNet-lite0")
     return ModelCard(
         name=CLASSIFIER,
         task="COVID-19 pneumonia, other pneumonia or normal, for axial chest CT slices and scans",
-        architecture="EfficientNet-lite0 on the lungs, told the lung and infection maps of the segmentation at stride "
-        "8; mean over the last feature map, linear head; 3.4 million weights, stored as float16",
+        architecture=ARCHITECTURES[config.network],
         file=f"{CLASSIFIER}.onnx",
         sha256="",
         date=datetime.now(UTC).date().isoformat(),
         channels=CLASSES,
         thresholds=(0.5,) * len(CLASSES),
-        preprocessing=Preprocessing(size=size),
-        trained_on=TRAINED_ON,
+        preprocessing=Preprocessing(size=config.size),
+        trained_on=(*(text for name, text in SOURCES.items() if name in sources), encoder),
         not_trained_on=NOT_TRAINED_ON,
         licence=LICENCE,
         metrics=(),
@@ -81,7 +97,6 @@ def release(
     data: Path,
     folder: Path,
     *,
-    size: int,
     unseen: Path | None = None,
     prepared: list[Prepared] | None = None,
 ) -> ModelCard:
@@ -91,7 +106,6 @@ def release(
         run: folder of the run.
         data: folder of the data sets.
         folder: gets the network and its card.
-        size: side of the network input, pixels.
         unseen: `matrix.json` of `groundglass.training.classification.matrix`; what the card in `folder`, else the
             shipped one, says of unseen sources is kept when None.
         prepared: the slices, where they are at hand.
@@ -99,10 +113,15 @@ def release(
     segmenter = SliceSegmenter(threads=1)
     slices = load_shipped(data, segmenter) if prepared is None else prepared
     val = [one for one in slices if one.slice.split == "val"]
-    learned = [one for one in slices if one.slice.split != "val"]
-    judge = Judge.fit(load_network(run), learned, val, size=size)
+    network, config = load_network(run)
+    learned = learned_slices(slices, config)
+    judge = Judge.fit(network, learned, val, size=config.size)
     known = kept_entries(folder) if unseen is None else unseen_entries(unseen)
-    card = replace(draft(size), classifier=judge.terms, limits=(*LIMITS, unseen_limit(known)))
+    card = replace(
+        draft(config, {one.slice.source for one in learned}),
+        classifier=judge.terms,
+        limits=(*LIMITS, unseen_limit(known)),
+    )
     card = export_classifier(judge.network, judge.familiar, card, folder)
     classifier = SliceClassifier(card, threads=1)
     metrics = [*slice_metrics(classifier, val), *scan_metrics(classifier, segmenter, data), *known]
@@ -164,14 +183,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
-    parser.add_argument("--size", type=int, default=192, help="side of the network input")
     parser.add_argument(
         "--unseen", type=Path, help="matrix.json with the runs that left a source out; else the card keeps what it says"
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    card = release(arguments.run, arguments.data, arguments.to, size=arguments.size, unseen=arguments.unseen)
+    card = release(arguments.run, arguments.data, arguments.to, unseen=arguments.unseen)
     logger.info("%s", json.dumps([[one.name, one.value, one.protocol] for one in card.metrics], indent=1))
 
 

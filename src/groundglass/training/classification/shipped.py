@@ -10,9 +10,9 @@ import logging
 import os
 import re
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -21,16 +21,21 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from groundglass.inference.segment import SliceSegmenter
+from groundglass.models.catalog import SEGMENTATION
 from groundglass.training.classification.changes import Changes, changed_view
 from groundglass.training.classification.judging import views_of
+from groundglass.training.classification.lesion_fit import fit_lesions, telling
 from groundglass.training.classification.losses import open_label_loss
+from groundglass.training.classification.nets.lesion import LesionClassifier
 from groundglass.training.classification.nets.lite import LiteClassifier, Maps
+from groundglass.training.classification.nets.slices import SliceNetwork
 from groundglass.training.classification.nets.start import start_encoder
 from groundglass.training.classification.shipped_data import SHARES, Prepared, SourceSampler, load_shipped
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+Kind = Literal["lesions", "lungs"]
 OTHER_SHARE = 0.10
 """How often a source without a share of its own is drawn, before the shares are made to add up to 1."""
 MEASURED_ON = 64
@@ -42,14 +47,17 @@ class ShippedConfig:
     """How the shipped classifier learns.
 
     Attributes:
-        steps: steps in all.
-        batch: slices per step.
+        network: lesions (the segmentation's encoder, frozen, on the lesions) or lungs (a network of its own).
         size: side of the view.
+        ridge: of lesions: strength of the penalty on the squared weights of the head.
+        steps: of lungs, as what follows: steps in all.
+        batch: slices per step.
         rate: peak learning rate of the one-cycle schedule; the head's is three times as high.
         weight_decay: of AdamW.
         smoothing: of the labels.
         average_decay: decay per step of the averaged weights, which are kept; 0 keeps the last weights themselves.
-        start: segmentation network whose encoder is taken (name, .onnx file or checkpoint); ImageNet's if empty.
+        start: segmentation network whose encoder is taken (name, .onnx file or checkpoint); if empty, the shipped one
+            for lesions, ImageNet's weights for lungs.
         maps: where the lung and infection maps enter (stride8, input or none).
         mask_chance: chance that a slice is shown with everything outside the lungs greyed out.
         validate_every: steps between two looks at the validation slices.
@@ -58,9 +66,11 @@ class ShippedConfig:
         seed: source of chance.
     """
 
+    network: Kind = "lesions"
+    size: int = 192
+    ridge: float = 0.03
     steps: int = 1600
     batch: int = 24
-    size: int = 224
     rate: float = 6e-4
     weight_decay: float = 2e-2
     smoothing: float = 0.05
@@ -99,13 +109,13 @@ def covid_auroc(logits: NDArray[np.float32], prepared: list[Prepared]) -> float:
 
 
 class ShippedTraining:
-    """The network, its optimiser and averaged weights; resumable."""
+    """A network of its own on the lungs, its optimiser and averaged weights; resumable."""
 
     def __init__(self, prepared: list[Prepared], config: ShippedConfig) -> None:
         self.config = config
         torch.manual_seed(config.seed)
         self.rng = np.random.default_rng(config.seed)
-        learning = [one for one in prepared if one.slice.split in {"", "train"} and _wanted(one, config)]
+        learning = learned_slices(prepared, config)
         self.val = [one for one in prepared if one.slice.split == "val" and _wanted(one, config)]
         network = LiteClassifier(maps=config.maps)
         if config.start:
@@ -113,8 +123,7 @@ class ShippedTraining:
             start_encoder(network, config.start, views_of(known_slices, config.size)[:, 0])
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
-        shares = {one.slice.source: SHARES.get(one.slice.source, OTHER_SHARE) for one in learning}
-        self.sampler = SourceSampler(learning, shares)
+        self.sampler = SourceSampler(learning, _shares(learning))
         self.val_views = views_of(self.val, config.size) if self.val else np.zeros((0, 3, 1, 1), np.uint8)
         head = [*self.network.head.parameters(), *self.network.maps.parameters()]
         known = {id(parameter) for parameter in head}
@@ -197,7 +206,7 @@ class ShippedTraining:
             logger.info("step %(step)d loss %(loss).4f val %(val_auroc).4f %(seconds_per_step).2f s/step", line)
             if not ranked < self.best:
                 self.best = 0.0 if np.isnan(ranked) else ranked
-                best = {"averaged": self.averaged.state_dict(), "step": self.step, "maps": self.config.maps}
+                best = {"averaged": self.averaged.state_dict(), "step": self.step, "config": asdict(self.config)}
                 _save(best, run / BEST)
             _save(self.state(), run / CHECKPOINT)
             losses, started = [], time.monotonic()
@@ -217,12 +226,38 @@ def _wanted(one: Prepared, config: ShippedConfig) -> bool:
     return not config.leave_out or not (one.slice.source == config.leave_out or made_of_it)
 
 
-def load_network(run: Path) -> LiteClassifier:
-    """The best averaged weights of a run."""
+def learned_slices(prepared: list[Prepared], config: ShippedConfig) -> list[Prepared]:
+    """The slices that a run of this configuration learns from."""
+    wanted = [one for one in prepared if one.slice.split in {"", "train"} and _wanted(one, config)]
+    return telling(wanted) if config.network == "lesions" else wanted
+
+
+def _shares(learning: list[Prepared]) -> dict[str, float]:
+    return {one.slice.source: SHARES.get(one.slice.source, OTHER_SHARE) for one in learning}
+
+
+def train_classifier(prepared: list[Prepared], config: ShippedConfig, run: Path) -> None:
+    """Trains the network that the configuration names; `best.pt` in the run's folder holds it.
+
+    A run that was stopped goes on, a finished one stays as it is.
+    """
+    if config.network == "lungs":
+        ShippedTraining(prepared, config).fit(run)
+    elif not (run / BEST).exists():
+        run.mkdir(parents=True, exist_ok=True)
+        learning, start = learned_slices(prepared, config), config.start or SEGMENTATION
+        network = fit_lesions(learning, _shares(learning), start=start, size=config.size, ridge=config.ridge)
+        _save({"averaged": network.state_dict(), "config": asdict(config)}, run / BEST)
+
+
+def load_network(run: Path) -> tuple[SliceNetwork, ShippedConfig]:
+    """The network of a run and how it learned."""
     state = torch.load(run / BEST, map_location="cpu", weights_only=True)
-    network = LiteClassifier(pretrained=False, maps=state.get("maps", "stride8"))
+    config = ShippedConfig(**state["config"])
+    own = config.network == "lungs"
+    network: SliceNetwork = LiteClassifier(pretrained=False, maps=config.maps) if own else LesionClassifier()
     network.load_state_dict(state["averaged"])
-    return network.eval()
+    return network.eval(), config
 
 
 def add_options(parser: argparse.ArgumentParser, *, without: tuple[str, ...] = ()) -> None:
@@ -261,7 +296,7 @@ def main() -> None:
     arguments = parser.parse_args()
     start_logging(arguments.threads)
     prepared = load_shipped(arguments.data, SliceSegmenter(threads=arguments.threads))
-    ShippedTraining(prepared, config_of(arguments)).fit(arguments.run)
+    train_classifier(prepared, config_of(arguments), arguments.run)
 
 
 if __name__ == "__main__":

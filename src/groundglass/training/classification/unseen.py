@@ -28,7 +28,8 @@ def unseen_entries(path: Path) -> tuple[Metric, ...]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         settings, cells = record["settings"], record["cells"]
-        recipe = f"{settings['size']} pixels and {settings['steps']} steps"
+        length = f" and {settings['steps']} steps" if settings["network"] == "lungs" else ""
+        recipe = f"{settings['size']} pixels{length}"
         chosen = [cell for cell in cells if not cell["seen"] and not cell["run"].startswith("only-")]
         # A source that nothing learns from is unseen by every network; the one of all other sources counts.
         best = {cell["source"]: cell for cell in chosen if cell["run"] in ("all", f"without-{cell['source']}")}

@@ -61,10 +61,14 @@ class Involvement(Record):
 
 
 class Interval(Record):
-    """A range, in the units of what it belongs to."""
+    """A range, in the units of what it belongs to.
+
+    `coverage` is the share of new scans that it is meant to hold, 0..1; None where that was not fitted.
+    """
 
     low: float
     high: float
+    coverage: float | None = None
 
 
 class Zone(Record):

@@ -82,7 +82,7 @@ def involvement_interval(percent: float, counts: Counts, band: InvolvementBand) 
     )
     middle, reach = log_involvement(percent, band.offset_percent), band.factor * spread
     low, high = (math.exp(middle + sign * reach) - band.offset_percent for sign in (-1.0, 1.0))
-    return Interval(low=min(max(low, 0.0), percent), high=max(min(high, 100.0), percent))
+    return Interval(low=min(max(low, 0.0), percent), high=max(min(high, 100.0), percent), coverage=band.coverage)
 
 
 def with_interval(

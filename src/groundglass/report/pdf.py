@@ -94,7 +94,7 @@ def _content(analysis: Analysis, licence: str) -> dict[str, Any]:
         "doubtful": any(finding.severity == "error" for finding in analysis.findings),
         "facts": _facts(analysis),
         "involvement": wording.percent(numbers.involvement_percent.total),
-        "interval": f"{wording.percent(interval.low)} to {wording.percent(interval.high)}" if interval else "",
+        "interval": wording.spread(interval) if interval else "",
         "sides": [
             {"name": name, "text": wording.percent(value), "share": min(value or 0.0, 100.0)}
             for name, value in (

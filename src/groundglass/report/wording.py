@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from groundglass.analysis import Analysis, Label
+from groundglass.analysis import Analysis, Interval, Label
 
 UNKNOWN = "not known"
 CLASS_NAMES: dict[Label, str] = {
@@ -21,6 +21,12 @@ def percent(value: float | None) -> str:
     if 0.0 < value < 0.05:
         return "< 0.1 %"
     return f"{value:.1f} %"
+
+
+def spread(interval: Interval) -> str:
+    """`80 % range 3.4 % to 8.1 %`."""
+    share = "uncertainty" if interval.coverage is None else f"{100 * interval.coverage:.0f} %"
+    return f"{share} range {percent(interval.low)} to {percent(interval.high)}"
 
 
 def millilitres(value: float | None) -> str:

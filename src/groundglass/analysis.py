@@ -15,6 +15,11 @@ from groundglass.finding import Finding
 SCHEMA_VERSION = "1.1"
 
 Label = Literal["COVID", "OtherPneumonia", "Normal"]
+CLASS_NAMES: dict[Label, str] = {
+    "COVID": "COVID-19 pneumonia",
+    "OtherPneumonia": "another pneumonia",
+    "Normal": "a normal lung",
+}
 
 
 class Record(BaseModel):

@@ -9,12 +9,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.analysis import Classification, Label
+from groundglass.analysis import CLASS_NAMES, Classification, Label
 from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
 from groundglass.inference.engine import Precision, import_openvino, run_in_order, usable_cores
 from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
-
-CLASS_WORDS = {"COVID": "COVID-19 pneumonia", "OtherPneumonia": "another pneumonia", "Normal": "a normal lung"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +161,7 @@ def conclude(
     told = list(reasons)
     order = np.argsort(probabilities)[::-1]
     if probabilities[order[0]] < terms.least_probability:
-        first, second = (CLASS_WORDS[classes[index]] for index in order[:2])
+        first, second = (CLASS_NAMES[classes[index]] for index in order[:2])
         told.append(
             f"Unsure between {first} ({100 * probabilities[order[0]]:.0f} %) and {second} "
             f"({100 * probabilities[order[1]]:.0f} %): below {100 * terms.least_probability:.0f} % no class is named."

@@ -10,7 +10,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from groundglass.analysis import Analysis
+from groundglass.analysis import CLASS_NAMES, Analysis
 from groundglass.models.catalog import CLASSIFIER
 from groundglass.report import wording
 from groundglass.report.attention import AttentionPicture
@@ -83,6 +83,7 @@ def render_report(analysis: Analysis, images: ReportImages, *, licence: str) -> 
         style=_colours() + _resource("report.css"),
         script=_resource("report.js"),
         w=wording,
+        class_names=CLASS_NAMES,
     )
 
 

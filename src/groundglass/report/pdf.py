@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from groundglass.analysis import Analysis
+from groundglass.analysis import CLASS_NAMES, Analysis
 from groundglass.errors import OptionError
 from groundglass.report import wording
 from groundglass.report.charts import density_chart, profile_chart, profile_sentence, zone_diagram
@@ -169,7 +169,7 @@ def _classification(analysis: Analysis) -> str:
     shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
     head = "The program abstains."
     if answer.label is not None and not answer.abstained:
-        head = f"Most similar to: {wording.CLASS_NAMES[answer.label]}."
+        head = f"Most similar to: {CLASS_NAMES[answer.label]}."
     calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"
     sentences = [f"{head} Probabilities ({calibrated}): {shares}.", *answer.reasons]
     return " ".join(sentences)
@@ -180,7 +180,7 @@ def _evidence(analysis: Analysis) -> str:
     answer = analysis.classification
     if answer is None:
         return ""
-    return wording.CLASS_NAMES[max(answer.probabilities, key=lambda name: answer.probabilities[name])]
+    return CLASS_NAMES[max(answer.probabilities, key=lambda name: answer.probabilities[name])]
 
 
 def _facts(analysis: Analysis) -> list[list[str]]:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from groundglass.analysis import Analysis, Interval, Label
+from groundglass.analysis import Analysis, Interval
 
 UNKNOWN = "not known"
-CLASS_NAMES: dict[Label, str] = {
-    "COVID": "COVID-19 pneumonia",
-    "OtherPneumonia": "another pneumonia",
-    "Normal": "a normal lung",
-}
 
 
 def percent(value: float | None) -> str:

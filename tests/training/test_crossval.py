@@ -24,7 +24,7 @@ from groundglass.evaluation.results import to_json
 from groundglass.models.catalog import ModelCard, load_card
 from groundglass.training import crossval_models
 from groundglass.training.crossval import FoldModel, cross_validate, plan_folds
-from groundglass.training.crossval_models import finished_models, trained, unseen_fold
+from groundglass.training.crossval_models import finished_models, start_of_fold, trained, unseen_fold
 from groundglass.training.crossval_report import CrossvalOptions
 from groundglass.training.crossval_splits import FoldPlan, by_slices, training_view, with_patient_folds
 from groundglass.training.presets import load_preset
@@ -236,6 +236,22 @@ def test_a_preset_is_trained_once_per_fold(slices: Path, tmp_path: Path, monkeyp
     assert not any("rests on your word" in text for text in record.warnings)
 
 
+def test_folds_start_from_an_earlier_cross_validation(
+    slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, other = plan_folds(read_data(slices), slices, tmp_path / "run", OPTIONS)
+    known = {"fold-0": card(0, plan.others), "fold-1": card(1, plan.others)}
+    monkeypatch.setattr(crossval_models, "card_at", lambda place: known[Path(place).parent.name])
+    with pytest.raises(OptionError, match=r"no checkpoint .*fold-0"):
+        start_of_fold(tmp_path / "first", plan)
+    for fold in known:
+        (tmp_path / "first" / fold / "training").mkdir(parents=True)
+        (tmp_path / "first" / fold / "training" / "last.ckpt").touch()
+    assert start_of_fold(tmp_path / "first", plan).parent.parent.name == "fold-0"
+    with pytest.raises(OptionError, match="learned from patients of fold 1"):
+        start_of_fold(tmp_path / "first", other)
+
+
 def test_networks_find_their_folds(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = read_data(slices)
     known = {"one": card(0, ("gamma",)), "two": card(1, ("alpha_1", "beta")), "silent": card(9)}
@@ -260,6 +276,8 @@ def test_networks_find_their_folds(slices: Path, tmp_path: Path, monkeypatch: py
         (["no-such-preset"], "no preset named"),
         (["lungs-infection", "--folds-done", "x"], "takes networks as they are"),
         (["lungs-infection", "--split", "rows"], "--split"),
+        (["lungs-infection", "--split", "slices", "--start", "x"], "needs folds by patient"),
+        (["--folds-done", "x", "--start", "x"], "no --start"),
     ],
 )
 def test_wrong_usage(

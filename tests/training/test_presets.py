@@ -111,6 +111,16 @@ def test_a_wrong_preset_is_explained(change: tuple[str, str], words: str, tmp_pa
         load_preset(tiny_preset(tmp_path, TINY.replace(*change)))
 
 
+def test_a_preset_says_what_differs_from_its_base(tmp_path: Path) -> None:
+    mine = tiny_preset(tmp_path, 'base = "lungs-infection"\nsizes = [64]\n[schedule]\nrate = 0.5\n')
+    got, base = load_preset(mine), load_preset("lungs-infection")
+    assert (got.sizes, got.schedule.rate, got.schedule.steps) == ((64,), 0.5, base.schedule.steps)
+    assert got.augmentation == base.augmentation
+    assert load_preset("lungs-infection-refine").network == base.network
+    with pytest.raises(PresetError, match=r"based on 'nonsense'.*lungs-infection"):
+        load_preset(tiny_preset(tmp_path, 'base = "nonsense"\n'))
+
+
 def test_unknown_presets_list_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(PresetError, match=r"no preset named 'nonsense'.*lungs-infection"):
         load_preset("nonsense")

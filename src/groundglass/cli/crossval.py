@@ -66,6 +66,10 @@ def command(
     post_process: PostProcess = False,
     surfaces: Surfaces = True,
     steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an earlier cross-validation: each fold starts from its network of that fold."),
+    ] = None,
     coverage: Annotated[
         float, typer.Option(min=0.5, max=0.99, help="Of new patients, by the interval of the involvement.")
     ] = 0.9,
@@ -78,6 +82,7 @@ def command(
     A run that was cut off goes on: finished folds are kept, an unfinished training is resumed. The folder gets
     evaluation.html, evaluation.json, volumes.csv, slices.csv, figures/, panels/ and fold-N/.
     """
+    from groundglass.errors import OptionError
     from groundglass.evaluation.results import PAGE, to_json
     from groundglass.training.crossval_report import CrossvalOptions
 
@@ -92,9 +97,11 @@ def command(
     )
     with progress_bar(quiet or as_json) as progress:
         if folds_done:
+            if start is not None:
+                raise OptionError("--folds-done takes networks as they are: no --start")
             record = _of_finished(preset, data, run, folds_done, options, progress)
         else:
-            record = _of_preset(preset, data, run, steps, options, progress)
+            record = _of_preset(preset, data, run, steps, start, options, progress)
     if as_json:
         print(to_json(record))
     else:
@@ -123,7 +130,13 @@ def _of_finished(
 
 
 def _of_preset(
-    preset: str | None, data: Path, run: Path, steps: int | None, options: CrossvalOptions, progress: Progress
+    preset: str | None,
+    data: Path,
+    run: Path,
+    steps: int | None,
+    start: Path | None,
+    options: CrossvalOptions,
+    progress: Progress,
 ) -> Evaluation:
     from dataclasses import replace
 
@@ -137,6 +150,12 @@ def _of_preset(
     if preset is None:
         raise OptionError("no preset is named; name one, or give trained networks with --folds-done")
     recipe = load_preset(preset)
-    known = replace(options, recipe={"preset": recipe.model_dump(mode="json"), "steps": steps})
-    model_of = trained(recipe, TrainOptions(steps=steps, seed=options.seed, cache=run / "cache"), progress)
+    described: dict[str, object] = {"preset": recipe.model_dump(mode="json"), "steps": steps}
+    if start is not None:
+        if options.split != "patients":
+            raise OptionError("--start needs folds by patient; expected no --split slices")
+        described["start"] = str(start)
+    known = replace(options, recipe=described)
+    own = TrainOptions(steps=steps, seed=options.seed, cache=run / "cache")
+    model_of = trained(recipe, own, progress, start=start)
     return cross_validate(recipe.name, read_data(data), data, run, model_of, known, progress=progress)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from groundglass.errors import OptionError
 from groundglass.evaluation.layouts import LabelledData
 from groundglass.models.catalog import ModelCard, load_card
 from groundglass.models.place import card_at
 from groundglass.progress import Progress, silent
-from groundglass.training.crossval import FoldModel
+from groundglass.training.callbacks import LAST
+from groundglass.training.crossval import FoldModel, require_unseen
 from groundglass.training.crossval_splits import FoldPlan
 from groundglass.training.presets import Preset
 from groundglass.training.run import TrainOptions, train
@@ -18,17 +20,22 @@ from groundglass.training.run import TrainOptions, train
 TRAINING = "training"
 
 
-def trained(preset: Preset, options: TrainOptions, progress: Progress = silent) -> FoldModel:
+def trained(
+    preset: Preset, options: TrainOptions, progress: Progress = silent, *, start: Path | None = None
+) -> FoldModel:
     """Trains the network of each fold; a training that was cut off goes on where it stopped.
 
     Args:
         preset: what to train.
         options: what the runs change of it.
         progress: called with (stage, done, total).
+        start: folder of an earlier cross-validation; each fold starts from the network that left the same fold out.
     """
 
     def model_of(plan: FoldPlan) -> ModelCard:
         chosen = options if plan.validation is None else replace(options, validation_folds=plan.validation_folds)
+        if start is not None:
+            chosen = replace(chosen, start=start_of_fold(start, plan))
         found = train(
             preset, plan.data, plan.folder / TRAINING, folds=plan.learn, options=chosen, resume=True, progress=progress
         )
@@ -36,6 +43,22 @@ def trained(preset: Preset, options: TrainOptions, progress: Progress = silent) 
         return card if card.learned_from else replace(card, learned_from=plan.others)
 
     return model_of
+
+
+def start_of_fold(start: Path, plan: FoldPlan) -> Path:
+    """The checkpoint that the network of a fold starts from: of the same fold of an earlier cross-validation.
+
+    Raises:
+        OptionError: there is none, or it has learned from a patient of the fold.
+    """
+    folder = start / f"fold-{plan.fold}" / TRAINING
+    checkpoint = folder / LAST
+    if not checkpoint.is_file():
+        raise OptionError(
+            f"no checkpoint {checkpoint}; expected the folder of a cross-validation with a finished fold {plan.fold}"
+        )
+    require_unseen(card_at(str(folder)), plan, "patients")
+    return checkpoint
 
 
 def finished_models(places: Sequence[str], data: LabelledData) -> tuple[FoldModel, dict[int, ModelCard]]:

@@ -1,6 +1,7 @@
 """Presets: complete descriptions of a training run, as TOML.
 
-A preset is named by a file of this folder without its ending, or by the path of one's own TOML file.
+A preset is named by a file of this folder without its ending, or by the path of one's own TOML file. A file with
+``base = "NAME"`` says only what differs from that preset.
 """
 
 from __future__ import annotations
@@ -64,11 +65,29 @@ def find_preset(name_or_path: str | Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file.
+    """The table of a TOML file, completed from its ``base`` where it names one.
+
+    Tables are merged key by key; everything else, lists included, replaces what the base says.
 
     Raises:
-        PresetError: It cannot be read or is not TOML.
+        PresetError: It cannot be read, is not TOML, or its base is none.
     """
+    table = _own_table(path)
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if base not in _names() or base == path.stem:
+        raise PresetError(f"{path} is based on {base!r}; expected one of {', '.join(_names())}")
+    below = read_toml(PRESETS / f"{base}.toml")
+    merged = {name: {**below[name], **value} for name, value in table.items() if _are_tables(value, below.get(name))}
+    return {**below, **table, **merged}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _own_table(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from groundglass.analysis import Measurements
 from groundglass.errors import OptionError
 from groundglass.evaluation.involvement import (
     BandShape,
+    at_threshold,
     conformal_factor,
     covers,
     fewest_patients,
@@ -88,6 +89,18 @@ def test_known_interval() -> None:
     found = involvement_interval(10.0, counts_of(10.0, 0.0), BAND)
     assert found.low == pytest.approx(10.5 * np.exp(-0.2) - 0.5)
     assert found.high == pytest.approx(10.5 * np.exp(0.2) - 0.5)
+
+
+def test_another_threshold_moves_the_prediction_alone() -> None:
+    one = volume("a", 10.0, 5.0, 0.3)
+    assert one.involvement is not None
+    counts = np.asarray(one.involvement.by_probability, float)
+    found = at_threshold([one], 0.4)[0].involvement
+    assert found is not None
+    assert found.predicted_percent == pytest.approx(100.0 * counts[102:].sum() / counts.sum())
+    assert found.truth_percent == 10.0
+    silent = one.model_copy(update={"involvement": None})
+    assert at_threshold([silent], 0.4) == []
 
 
 def test_factor_is_the_conformal_quantile() -> None:

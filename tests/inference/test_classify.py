@@ -85,7 +85,7 @@ def test_unsure_answers_abstain_and_name_both_classes() -> None:
     assert said.abstained
     assert said.label is None
     assert said.reasons == [
-        "Unsure between COVID-19 pneumonia (50 %) and a normal lung (40 %): below 60 % no class is named."
+        "Unsure between COVID-19 pneumonia (50.0 %) and a normal lung (40.0 %): below 60.0 % no class is named."
     ]
     sure = conclude(np.array([0.1, 0.2, 0.7]), CLASSES, TERMS)
     assert (sure.label, sure.abstained, sure.reasons) == ("Normal", False, [])

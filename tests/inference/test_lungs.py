@@ -299,4 +299,8 @@ def test_working_grid_covers_every_voxel() -> None:
         assert len(nearest) == volume.geometry.shape[axis]
         assert (nearest.min(), nearest.max()) == (0, size - 1)
         assert (np.diff(nearest) >= 0).all()
-    assert grid.enlarge(coarse[0]).shape == (131, 203)
+    whole = grid.enlarge(coarse[0])
+    assert whole.shape == (131, 203)
+    for box in ((slice(0, 65), slice(0, 101)), (slice(3, 9), slice(50, 101)), (slice(64, 65), slice(0, 1))):
+        np.testing.assert_array_equal(grid.enlarge(coarse[0], box), whole[grid.full_box(box)])
+        np.testing.assert_array_equal(np.unique(grid.nearest(1)[grid.full_box(box)[0]]), np.arange(65)[box[0]])

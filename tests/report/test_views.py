@@ -127,7 +127,7 @@ def made_up_profile(areas: list[float], first: int) -> Profile:
     box = (slice(0, 1), slice(0, 1), slice(0, depth))
     nothing = np.zeros((1, 1), bool)
     span = (first, first + len(areas) - 1)
-    return Profile(np.full(depth, 100.0), infected, np.zeros(depth), box, span, (nothing, nothing))
+    return Profile(np.full(depth, 100.0), infected, np.zeros(depth), box, span, (nothing, nothing), (0, 0))
 
 
 @given(

@@ -104,6 +104,14 @@ def test_two_processes_train_together(pictures: Path, tiny: Path, tmp_path: Path
     assert set(ours.metrics[0].cases) == set(load_card("tiny", single.folder / "model").metrics[0].cases)
 
 
+def test_who_is_kept_apart_is_told(
+    pictures: Path, tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="groundglass.training")
+    train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=0, steps=2, validation_folds=(1,)))
+    assert "2 volumes of 2 patients are kept apart for validation: " in caplog.text
+
+
 def test_other_settings_do_not_resume(pictures: Path, tiny: Path, tmp_path: Path) -> None:
     train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=0, steps=2))
     with pytest.raises(OptionError, match="other settings"):

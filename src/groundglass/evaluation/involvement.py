@@ -79,6 +79,25 @@ def fit_band(
     return replace(band, measured_coverage=left_out_coverage(volumes, band))
 
 
+def at_threshold(volumes: Sequence[VolumeScore], threshold: float) -> list[VolumeScore]:
+    """The volumes with the involvement that another infection threshold gives; without those of no probabilities.
+
+    Args:
+        volumes: scores with probabilities.
+        threshold: probability from which a voxel of the lungs is infected, 0..1.
+    """
+    changed = []
+    for volume in volumes:
+        known = volume.involvement
+        if known is None or known.by_probability is None:
+            continue
+        counts = np.asarray(known.by_probability, np.float64)
+        percent = 100.0 * counts[math.ceil(threshold * (len(counts) - 1)) :].sum() / max(counts.sum(), 1.0)
+        moved = known.model_copy(update={"predicted_percent": float(percent)})
+        changed.append(volume.model_copy(update={"involvement": moved}))
+    return changed
+
+
 def fewest_patients(coverage: float) -> int:
     """The smallest number of patients on which a coverage can rest."""
     return math.ceil(coverage / (1 - coverage) - 1e-9)

@@ -6,11 +6,12 @@ The same code in training and in inference.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.prepare import resize, window_to_uint8
+from groundglass.image.prepare import finite_hu, resize, window_to_uint8
 
 LUNG_WINDOW = (-1250.0, 250.0)
 """The HU shown black and white: the lung window of width 1500 and level -500."""
@@ -18,6 +19,8 @@ MARGIN = 0.05
 SMALLEST_SHARE = 0.01
 """Share of a slice below which its lungs are too small to crop to."""
 LUNG_LEVEL = 128
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Box:
     left: int
     right: int
 
-    def of(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
+    def of(self, image: NDArray[T]) -> NDArray[T]:
         """That part of an image (rows, columns)."""
         return image[self.top : self.bottom, self.left : self.right]
 
@@ -45,10 +48,11 @@ def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:
         The whole slice where less than `SMALLEST_SHARE` of it is lung.
     """
     rows, columns = lung.shape
-    y, x = np.nonzero(lung >= LUNG_LEVEL)
-    if y.size < SMALLEST_SHARE * lung.size:
+    inside = np.asarray(lung >= LUNG_LEVEL)
+    per_row, per_column = np.count_nonzero(inside, axis=1), np.count_nonzero(inside, axis=0)
+    if per_row.sum() < SMALLEST_SHARE * lung.size:
         return Box(0, rows, 0, columns)
-    (top, bottom), (left, right) = (np.percentile(places, (0.5, 99.5)) for places in (y, x))
+    (top, bottom), (left, right) = (_percentiles(counts, (0.5, 99.5)) for counts in (per_row, per_column))
     tall, wide = margin * (bottom - top + 1), margin * (right - left + 1)
     return Box(
         max(0, int(top - tall)),
@@ -58,6 +62,19 @@ def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:
     )
 
 
+def _percentiles(counts: NDArray[np.integer], percents: tuple[float, float]) -> tuple[float, float]:
+    """`np.percentile` of the numbers 0, 1, ..., each of them `counts` times."""
+    below = np.cumsum(counts)
+    low, high = (_percentile(below, percent) for percent in percents)
+    return low, high
+
+
+def _percentile(below: NDArray[np.integer], percent: float) -> float:
+    place = percent / 100.0 * (int(below[-1]) - 1)
+    first, second = np.searchsorted(below, (int(place), int(np.ceil(place))), side="right")
+    return float(first + (second - first) * (place - int(place)))
+
+
 def as_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """A slice as 8-bit grey: Hounsfield units through the lung window, 8-bit pictures as they are.
 
@@ -65,8 +82,7 @@ def as_grey(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """
     if image.dtype == np.uint8:
         return np.asarray(image, dtype=np.uint8)
-    hu = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=-1024.0, posinf=3071.0, neginf=-1024.0)
-    return window_to_uint8(hu, *LUNG_WINDOW)
+    return window_to_uint8(finite_hu(image), *LUNG_WINDOW)
 
 
 def classifier_view(
@@ -84,6 +100,7 @@ def classifier_view(
         uint8 (3, size, size), and the box of the slice that it shows.
     """
     box = lung_box(lung)
-    inside = np.where(lung >= LUNG_LEVEL, infection, np.uint8(0))
-    planes = [resize(box.of(plane), size, size) for plane in (as_grey(image), lung, inside)]
+    grey, covered, infected = as_grey(box.of(image)), box.of(lung), box.of(infection)
+    inside = np.where(covered >= LUNG_LEVEL, infected, np.uint8(0))
+    planes = [resize(plane, size, size) for plane in (grey, covered, inside)]
     return np.stack(planes).astype(np.uint8), box

@@ -59,6 +59,13 @@ class Preprocessing:
         return plain + (True,) * len(plain) if self.picture_mirrored else plain
 
 
+def finite_hu(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Hounsfield units as float32; not-a-number counts as air, infinity as the densest bone."""
+    hu = np.asarray(image, dtype=np.float32)
+    # Looking is an eighth of the work of replacing, and there is hardly ever anything to replace.
+    return hu if np.isfinite(hu).all() else np.nan_to_num(hu, nan=-1024.0, posinf=3071.0, neginf=-1024.0)
+
+
 def window_to_uint8(hu: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8]:
     """Maps Hounsfield units to grey 0..255: ``low`` and below to 0, ``high`` and above to 255."""
     if not high > low:
@@ -101,8 +108,7 @@ def views(image: NDArray[np.generic], kind: Kind, preprocessing: Preprocessing) 
         raise ValueError(f"a slice of shape {image.shape} found; expected [row, column]")
     size, tiles = preprocessing.size, preprocessing.tiles
     if kind == "hu":
-        hu = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=-1024.0, posinf=3071.0, neginf=-1024.0)
-        hu = np.asarray(resize(hu, size, size))
+        hu = np.asarray(resize(finite_hu(image), size, size))
         shown = [window_to_uint8(hu, low, high) for low, high in preprocessing.hu_windows]
         clips = [preprocessing.hu_clip] * len(shown)
     else:

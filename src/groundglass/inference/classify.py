@@ -89,9 +89,10 @@ class SliceClassifier:
         model = core.read_model(weights)
         self.size = int(model.inputs[0].partial_shape[3].get_length())
         # The features that tell an unfamiliar slice are small differences, which bf16 blurs.
-        settings = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
         settings["PERFORMANCE_HINT"] = "THROUGHPUT"
-        settings["INFERENCE_NUM_THREADS"] = str(threads or usable_cores())
+        settings["INFERENCE_NUM_THREADS"] = threads or usable_cores()
+        settings["ENABLE_CPU_PINNING"] = False
         self._compiled = core.compile_model(model, "CPU", settings)
 
     def answers(self, slices: Iterable[SliceInput]) -> Iterator[SliceAnswer]:
@@ -163,8 +164,8 @@ def conclude(
     if probabilities[order[0]] < terms.least_probability:
         first, second = (CLASS_NAMES[classes[index]] for index in order[:2])
         told.append(
-            f"Unsure between {first} ({100 * probabilities[order[0]]:.0f} %) and {second} "
-            f"({100 * probabilities[order[1]]:.0f} %): below {100 * terms.least_probability:.0f} % no class is named."
+            f"Unsure between {first} ({100 * probabilities[order[0]]:.1f} %) and {second} "
+            f"({100 * probabilities[order[1]]:.1f} %): below {100 * terms.least_probability:.1f} % no class is named."
         )
     named = [cast(Label, name) for name in classes]
     return Classification(

@@ -85,11 +85,11 @@ def classify_volume(
     Returns:
         None where there is no lung.
     """
-    areas = np.array([np.count_nonzero(channels.lung.T[z] >= LUNG_LEVEL) for z in range(volume.geometry.shape[2])])
+    depth = volume.geometry.shape[2]
+    areas = np.array([np.count_nonzero(_plane(channels.lung, z) >= LUNG_LEVEL) for z in range(depth)])
     chosen = slices_to_classify(areas)
     if not chosen:
         return None
-    depth = volume.geometry.shape[2]
     inputs = [SliceInput(_shown(volume, z), _plane(channels.lung, z), _plane(channels.infection, z)) for z in chosen]
     titles = [f"Slice {depth - z} of {depth}" for z in chosen]
     return _judge(inputs, [depth - z for z in chosen], titles, classifier, label)

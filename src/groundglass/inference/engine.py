@@ -140,6 +140,8 @@ class Engine:
         hint = ("bf16" if self._bf16_available() else "f32") if precision == "int8" else precision
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
         settings["INFERENCE_NUM_THREADS"] = self._threads
+        # Bound to cores, the threads of several processes would share the first core and leave the others idle.
+        settings["ENABLE_CPU_PINNING"] = False
         return self._core.compile_model(self._models.get(precision, self._models["f32"]), "CPU", settings)
 
     def _known_to_agree(self, precision: Arithmetic, compiled: Any, cache: Path | None) -> bool:  # noqa: ANN401

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,15 @@ def fill_lungs(sides: Stack, hu: NDArray[np.float32] | None, grid: WorkingGrid) 
     if box is None:
         return filled
     centre = _centre(sides)
-    for side in (RIGHT, LEFT):
-        lung = np.asarray(sides == side, dtype=np.uint8)
-        closed = _close(lung, hu, grid, centre)
+
+    def whole(side: int) -> Stack:
+        closed = _close(np.asarray(sides == side, dtype=np.uint8), hu, grid, centre)
         closed |= _fillable(closed, holes_of_slices(closed), grid)
-        filled[(closed > 0) & (sides == 0) & (filled == 0)] = side
+        return closed
+
+    with ThreadPoolExecutor(max_workers=2) as both:
+        for side, closed in zip((RIGHT, LEFT), both.map(whole, (RIGHT, LEFT)), strict=True):
+            filled[(closed > 0) & (filled == 0)] = side
     return filled
 
 
@@ -59,13 +65,16 @@ def _costal_notches(
     """Parts of the closing that lie between lung and chest wall: seen from the mediastinum, behind lung only."""
     added = closed & (1 - plane)
     accepted = np.zeros_like(plane)
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(added, connectivity=4)
+    box = bounding_box(added)
+    if box is None:
+        return accepted
+    corner = np.array([part.start for part in box], dtype=np.float64)
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(added[box], connectivity=4)
     for label in range(1, count):
         if stats[label, cv2.CC_STAT_AREA] < 4:
             continue
-        point = np.array([centroids[label][1], centroids[label][0]])
-        if _behind_lung(plane, np.array(centre), point):
-            accepted[labels == label] = 1
+        if _behind_lung(plane, np.array(centre), corner + centroids[label][::-1]):
+            accepted[box][labels == label] = 1
     return accepted
 
 

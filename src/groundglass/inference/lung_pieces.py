@@ -179,10 +179,10 @@ def _enter(mask: Stack, aerated: Stack, z: int, neighbour: int, grid: WorkingGri
 def _body(hu: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Convex hull of the largest piece of soft tissue of a slice: blankets that touch the skin lie outside."""
     tissue = np.asarray(hu > TISSUE_HU, dtype=np.uint8)
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(tissue, connectivity=4)
+    count, labels = cv2.connectedComponents(tissue, connectivity=4)
     hull = np.zeros_like(tissue)
-    if len(boxes) > 1:
-        largest = 1 + int(np.argmax(boxes[1:, cv2.CC_STAT_AREA]))
+    if count > 1:
+        largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
         # The hull of the outline is that of the piece, from a hundredth of the points.
         piece = np.asarray(labels == largest, dtype=np.uint8)
         outlines, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -18,6 +18,10 @@ __all__ = ["segment_lungs", "segment_lungs_2d"]
 
 MARGIN = 8
 """Pixels around the lungs' box that the working copy keeps."""
+CERTAIN = np.repeat(np.arange(3, dtype=np.uint8), 3)
+"""Lung that was filled in, from the number outline + 3 * filled."""
+LIKELY = np.maximum(CERTAIN, np.tile(np.arange(3, dtype=np.uint8), 3))
+"""The same, and the outline, which counts where the probability agrees."""
 
 
 def segment_lungs(probability: NDArray[np.uint8], volume: CTVolume, *, threshold: float = 0.5) -> LabelMap:
@@ -92,13 +96,19 @@ def _midline(volume: CTVolume, grid: WorkingGrid) -> float:
 
 def _cost(coarse: NDArray[np.uint8], hu: NDArray[np.float32] | None, mask: Stack) -> NDArray[np.float32]:
     """What a cut costs at each voxel: the lung probability, less where the junction line makes the lung denser."""
-    cost = np.asarray(coarse * mask, dtype=np.float32)
-    cost *= np.float32(1.0 / 255.0)
-    if hu is not None:
-        dense = np.clip((hu + np.float32(800.0)) * np.float32(0.6 / 300.0), 0.0, 0.6)
-        cost *= np.subtract(np.float32(1.0), dense, out=dense)
+    cost = np.empty(coarse.shape, dtype=np.float32)
+    for z, plane in enumerate(cost):  # slice by slice: a slice stays in the processor's cache
+        np.multiply(coarse[z], mask[z], out=plane, casting="unsafe")
+        plane *= np.float32(1.0 / 255.0)
+        if hu is not None:
+            dense = np.clip((hu[z] + np.float32(800.0)) * np.float32(0.6 / 300.0), 0.0, 0.6)
+            plane *= np.subtract(np.float32(1.0), dense, out=dense)
     if len(cost) >= 3:
-        cost[1:-1] = 0.5 * cost[1:-1] + 0.25 * (cost[:-2] + cost[2:])
+        below = cost[0].copy()
+        for z in range(1, len(cost) - 1):
+            here = cost[z].copy()
+            cost[z] = 0.5 * here + 0.25 * (below + cost[z + 1])
+            below = here
     return cost
 
 
@@ -112,14 +122,21 @@ def _full_resolution(
     if grid.factors == (1, 1, 1):
         slices[...] = filled
         return labels
-    outline = _grown(filled, np.asarray((raw == 0) & (filled == 0)))
-    inner = _grown(np.where(raw == 0, filled, np.uint8(0)), np.asarray(filled > 0))
-    used = outline.max(axis=(1, 2)) > 0
+    coded = np.zeros_like(filled)
+    box = bounding_box(filled)
+    if box is None:
+        return labels
+    near = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    found, network = filled[near], raw[near]
+    outline = _grown(found, np.asarray((network == 0) & (found == 0)))
+    inner = _grown(np.where(network == 0, found, np.uint8(0)), np.asarray(found > 0))
+    coded[near] = outline + np.uint8(3) * inner  # both in one number, so that they are enlarged at once
     for z, working in enumerate(grid.nearest(2)):
-        if used[working]:
-            certain = grid.enlarge(inner[working])
-            possible = np.where(seen[z] >= level, grid.enlarge(outline[working]), np.uint8(0))
-            np.maximum(possible, certain, out=slices[z])
+        part = bounding_box(coded[working])
+        if part is not None:
+            here = (z, *grid.full_box(part))
+            enlarged = grid.enlarge(coded[working], part)
+            slices[here] = np.where(seen[here] >= level, LIKELY[enlarged], CERTAIN[enlarged])
     return labels
 
 

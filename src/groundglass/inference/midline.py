@@ -6,7 +6,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.morphology import Stack
+from groundglass.image.morphology import Stack, components
 
 RIGHT, LEFT = 1, 2
 
@@ -85,8 +85,7 @@ def split_sides(mask: Stack, cost: NDArray[np.float32], middle: float, spacing_m
 
 def _mend(sides: Stack) -> Stack:
     """Give fragments that the cut left on the wrong side back to the lung that they hang on to."""
-    labels = np.asarray(cc3d.connected_components(sides, connectivity=6), dtype=np.uint32)
-    sizes = np.bincount(labels.ravel())
+    labels, sizes = components(sides)
     if sizes.size <= 2:
         return sides
     side_of = _side_of(labels, sides, sizes.size)

@@ -55,7 +55,8 @@ class Networks:
             _segmenter(infection, settings),
             options.lung_threshold or lung.thresholds[lung.channels.index("lung")],
             options.infection_threshold or infection.thresholds[infection.channels.index("infection")],
-            SliceClassifier(threads=settings.threads or None) if CLASSIFIER in available() else None,
+            # One thread: a scan is classified while its lungs are cleaned up, which needs the other cores.
+            SliceClassifier(threads=1) if CLASSIFIER in available() else None,
             None if lung == infection else _segmenter(lung, settings),
         )
 

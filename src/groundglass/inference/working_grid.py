@@ -64,8 +64,19 @@ class WorkingGrid:
         count = len(range(offset, size, factor))
         return np.minimum(np.arange(size) // factor, count - 1)
 
-    def enlarge(self, plane: NDArray[T]) -> NDArray[T]:
-        """A slice (y, x) of the full grid from a slice of this grid, by repeating pixels."""
+    def full_box(self, box: tuple[slice, ...]) -> tuple[slice, slice]:
+        """Rows and columns of the full grid that the rows and columns of a box on this grid stand for."""
+        rows, columns = (self._full_part(part, axis) for part, axis in zip(box, (1, 0), strict=True))
+        return rows, columns
+
+    def _full_part(self, part: slice, axis: int) -> slice:
+        indices = self.nearest(axis)
+        start, stop = np.searchsorted(indices, (part.start, part.stop))
+        return slice(int(start), int(stop))
+
+    def enlarge(self, plane: NDArray[T], box: tuple[slice, ...] | None = None) -> NDArray[T]:
+        """A slice (y, x) of the full grid, or its `full_box`, from a slice of this grid, by repeating pixels."""
+        rows, columns = self.full_box(box) if box is not None else (slice(None), slice(None))
         if self.factors[:2] == (1, 1):
-            return plane
-        return np.take(np.take(plane, self.nearest(1), axis=0), self.nearest(0), axis=1)
+            return plane[rows, columns]
+        return np.take(np.take(plane, self.nearest(1)[rows], axis=0), self.nearest(0)[columns], axis=1)

@@ -23,6 +23,7 @@ from groundglass.errors import (
     OutputError,
     UnreadableFileError,
 )
+from groundglass.io.gzipped import GZIP_ERROR
 
 SUPPORTED = (
     "NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), a DICOM file, folder or .zip, "
@@ -49,6 +50,7 @@ _FOREIGN: tuple[type[Exception], ...] = (
     BufferError,
     struct.error,
     zlib.error,
+    GZIP_ERROR,
 )
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, MutableSequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from groundglass.geometry import Vector3
 from groundglass.io.border import border
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import FileDataset
 
 Cosines = tuple[float, float, float, float, float, float]
 
@@ -40,8 +43,15 @@ _IMAGE_TAGS = [
     "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelRepresentation", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_PIXEL_TAGS = [
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames", "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+]  # fmt: skip
+"""What decoding needs besides the pixels."""
 _IDENTITY_TAGS = ["PatientName", "PatientID", "OtherPatientIDs", "AccessionNumber", "ReferringPhysicianName", "StudyID"]
 """Read only to strike their words out of the series description."""
+_HEADER_TAGS = list(dict.fromkeys(_IMAGE_TAGS + _PIXEL_TAGS + _IDENTITY_TAGS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,19 @@ class Rescale:
     intercept: float
     known: bool
     units: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelPlace:
+    """Where a file holds its pixels, so that its header need not be read twice.
+
+    Attributes:
+        image: what the header says about the pixels, with its file meta information.
+        offset: bytes before the pixel data; None where the file is compressed as a whole.
+    """
+
+    image: Dataset
+    offset: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +105,7 @@ class Frame:
         rescale: to HU.
         padding: (lowest, highest) stored value that stands for "outside the image".
         details: technical facts for the record.
+        pixels: where in the file the pixels are.
     """
 
     path: Path
@@ -100,6 +124,7 @@ class Frame:
     rescale: Rescale
     padding: tuple[int, int] | None
     details: Mapping[str, str]
+    pixels: PixelPlace = field(compare=False, repr=False)
 
 
 def read_frames(path: Path) -> list[Frame]:
@@ -108,21 +133,36 @@ def read_frames(path: Path) -> list[Frame]:
     Raises:
         UnreadableFileError: damaged, truncated or not DICOM after all.
     """
-    with border(path, "DICOM file", *DICOM_ERRORS):
-        dataset = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=_IMAGE_TAGS + _IDENTITY_TAGS)
+    with border(path, "DICOM file", *DICOM_ERRORS), path.open("rb") as file:
+        dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+        pixels = _pixel_place(dataset, file.tell())
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-        frames = _frames(dataset, path, "unknown" if syntax is None else str(syntax.name))
+        frames = _frames(dataset, path, "unknown" if syntax is None else str(syntax.name), pixels)
     return frames
 
 
-def _frames(dataset: Dataset, path: Path, transfer_syntax: str) -> list[Frame]:
+def _pixel_place(dataset: FileDataset, offset: int) -> PixelPlace:
+    """What is kept of a header for decoding; `offset` is where reading it stopped."""
+    image = Dataset()
+    image.file_meta = dataset.file_meta
+    for keyword in _PIXEL_TAGS:
+        if keyword in dataset:
+            tag = Tag(keyword)
+            image[tag] = dataset.get_item(tag)
+    image.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    whole = getattr(dataset.file_meta, "TransferSyntaxUID", None) == DeflatedExplicitVRLittleEndian
+    return PixelPlace(image, None if whole else offset)
+
+
+def _frames(dataset: Dataset, path: Path, transfer_syntax: str, pixels: PixelPlace) -> list[Frame]:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
-        return [_frame(dataset, [dataset], path, transfer_syntax, index) for index in range(_frame_count(dataset))]
+        count = _frame_count(dataset)
+        return [_frame(dataset, [dataset], path, transfer_syntax, index, pixels) for index in range(count)]
     shared = dataset.get("SharedFunctionalGroupsSequence")
     shared_group = [shared[0]] if shared else []
     return [
-        _frame(dataset, _macros([group, *shared_group]), path, transfer_syntax, index)
+        _frame(dataset, _macros([group, *shared_group]), path, transfer_syntax, index, pixels)
         for index, group in enumerate(per_frame)
     ]
 
@@ -132,7 +172,9 @@ def _macros(groups: list[Dataset]) -> list[Dataset]:
     return [element.value[0] for group in groups for element in group if element.VR == "SQ" and len(element.value)]
 
 
-def _frame(dataset: Dataset, where: list[Dataset], path: Path, transfer_syntax: str, index: int) -> Frame:
+def _frame(  # one argument per thing that a frame is made of
+    dataset: Dataset, where: list[Dataset], path: Path, transfer_syntax: str, index: int, pixels: PixelPlace
+) -> Frame:
     places = where if where[:1] == [dataset] else [*where, dataset]
     position = numbers(places, "ImagePositionPatient", 3)
     orientation = numbers(places, "ImageOrientationPatient", 6)
@@ -155,6 +197,7 @@ def _frame(dataset: Dataset, where: list[Dataset], path: Path, transfer_syntax: 
         rescale=_rescale(places),
         padding=_padding(dataset),
         details=_details(dataset, places, transfer_syntax),
+        pixels=pixels,
     )
 
 

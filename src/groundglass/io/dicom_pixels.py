@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from groundglass.errors import InvalidImageError, UnreadableFileError, UnsupportedFormatError
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
 
 _HIGHEST_HU = 3071.0
 _KIND = "DICOM file"
-_PIXEL_TAGS = [
-    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "NumberOfFrames", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
-    "FloatPixelData", "DoubleFloatPixelData",
-]  # fmt: skip
+_PIXEL_GROUP = 0x7FE0
 
 
 class FrameDecoder:
@@ -63,7 +60,7 @@ class FrameDecoder:
         Raises:
             InputError: as `hounsfield`.
         """
-        dataset = self._open(frame.path)
+        dataset = self._open(frame)
         if "PixelData" not in dataset:
             found = "floating point pixels" if "FloatPixelData" in dataset else "no pixel data"
             raise InvalidImageError(f"{frame.path.name}: the DICOM object holds {found}; expected stored CT pixels")
@@ -88,12 +85,28 @@ class FrameDecoder:
         one = self.hounsfield(first)
         return bool(np.array_equal(one, self.hounsfield(second)))
 
-    def _open(self, path: Path) -> Dataset:
-        if self._dataset is None or self._path != path:
-            with border(path, _KIND, *DICOM_ERRORS):
-                self._dataset = pydicom.dcmread(path, force=True, specific_tags=_PIXEL_TAGS)
-            self._path = path
+    def _open(self, frame: Frame) -> Dataset:
+        if self._dataset is None or self._path != frame.path:
+            with border(frame.path, _KIND, *DICOM_ERRORS):
+                self._dataset = _with_pixels(frame)
+            self._path = frame.path
         return self._dataset
+
+
+def _with_pixels(frame: Frame) -> Dataset:
+    """What the header says about the pixels, and the pixels."""
+    image, offset = frame.pixels.image, frame.pixels.offset
+    if offset is None:
+        return pydicom.dcmread(frame.path, force=True)
+    implicit, little = image.original_encoding
+    with frame.path.open("rb") as file:
+        file.seek(offset)
+        rest = read_dataset(file, bool(implicit), bool(little), stop_when=lambda tag, *_: tag.group != _PIXEL_GROUP)
+    for element in image.values():
+        rest[element.tag] = element
+    rest.file_meta = image.file_meta
+    rest.set_original_encoding(implicit, little, image.original_character_set)
+    return rest
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

@@ -5,7 +5,6 @@ The header is checked before any voxel is read, so that a damaged header costs n
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from groundglass.finding import Finding
 from groundglass.geometry import Geometry
 from groundglass.io.assemble import named_grid, require_real_numbers, spatial_shape, volume_from_array
 from groundglass.io.border import border
+from groundglass.io.gzipped import unpacking
 from groundglass.io.options import ReadOptions, require_size
 from groundglass.volume import CTVolume, Source
 
@@ -203,8 +203,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         if not packed:
             yield file
             return
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            yield cast("IO[bytes]", unpacked)
+        with unpacking(file) as unpacked:
+            yield unpacked
 
 
 def _header_path(path: Path) -> Path:

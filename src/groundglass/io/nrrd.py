@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from groundglass.errors import InvalidImageError, NotCTError, UnreadableFileErro
 from groundglass.finding import Finding
 from groundglass.io.assemble import affine_from_lps, named_grid, spatial_shape, volume_from_array
 from groundglass.io.border import border
+from groundglass.io.gzipped import unpacking
 from groundglass.io.options import ReadOptions, require_size
 from groundglass.volume import CTVolume, Source
 
@@ -108,7 +108,7 @@ def _voxels(path: Path, header: dict[str, Any], start: int, size: int) -> bytes:
             file.seek(*((-size, 2) if skip < 0 else (skip, 1)))
             data = file.read(size)
         elif encoding in {"gzip", "gz"} and skip >= 0:
-            data = gzip.GzipFile(fileobj=file).read(size + skip)[skip:]
+            data = unpacking(file).read(size + skip)[skip:]
         else:
             raise UnsupportedFormatError(
                 f"{path.name}: voxels written as {encoding or 'nothing'}; expected raw or gzip"

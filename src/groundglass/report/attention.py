@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from groundglass.image.prepare import resize
 from groundglass.inference.cam import Attention
 from groundglass.report.drawing import Canvas, fitted
+from groundglass.report.figures import png_bytes
 from groundglass.report.palette import BACKGROUND
 
 SIDE = 384
@@ -99,8 +100,7 @@ def attention_sheet(attention: Sequence[Attention]) -> bytes | None:
         canvas.text((left, foot), fitted(one.title, half - GAP, LETTERS, bold=True), size=LETTERS, bold=True)
         canvas.text((left + half + GAP, foot), fitted(_said(one), half - GAP, LETTERS), size=LETTERS)
         canvas.pixels[top + HEAD : top + HEAD + pair.shape[0], left : left + pair.shape[1]] = pair
-    _, encoded = cv2.imencode(".png", np.asarray(canvas.picture())[:, :, ::-1])
-    return encoded.tobytes()
+    return png_bytes(canvas.picture())
 
 
 def _said(one: Attention) -> str:

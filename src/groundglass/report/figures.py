@@ -134,7 +134,9 @@ def pictures_overlay(
 
 def png_bytes(image: Image.Image) -> bytes:
     """The picture as a PNG file."""
-    _, encoded = cv2.imencode(".png", np.asarray(image)[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    # One filter for all rows: trying them all takes twice as long for a file 3 % smaller.
+    quick = [cv2.IMWRITE_PNG_COMPRESSION, 2, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    _, encoded = cv2.imencode(".png", np.asarray(image)[:, :, ::-1], quick)
     return encoded.tobytes()
 
 

@@ -37,7 +37,7 @@ class Solid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bodies:
-    """Smoothed masks (x, y, z) on one grid of equal steps, 0 to 1.
+    """Smoothed masks (z, y, x) on one grid of equal steps, 0 to 1.
 
     Attributes:
         right: right lung.
@@ -111,11 +111,14 @@ def _bodies(lungs: LabelMap, infection: LabelMap) -> _Bodies | None:
 
 
 def _resampled(mask: NDArray[np.bool_], size: list[int]) -> Float:
-    """Share of the mask in each cell of a coarser grid, with a margin around it."""
-    shown = mask.view(np.uint8) * np.uint8(255)
-    flat = np.stack([_shrunk(shown[:, :, z], (size[0], size[1])) for z in range(mask.shape[2])])
-    tall = _shrunk(flat.reshape(len(flat), -1), (size[2], size[0] * size[1])).reshape(size[2], size[0], size[1])
-    return np.ascontiguousarray(np.pad(tall.transpose(1, 2, 0), _MARGIN), dtype=np.float32) / np.float32(255.0)
+    """Share of the mask (x, y, z) in each cell of a coarser grid (z, y, x), with a margin around it."""
+    # Slice by slice (z, y, x), in the order of memory: copying across it would take longer than the resizing.
+    shown = np.ascontiguousarray(mask.T).view(np.uint8) * np.uint8(255)
+    flat = np.zeros((len(shown), size[1], size[0]), dtype=np.uint8)
+    for z in np.flatnonzero(shown.any(axis=(1, 2))):
+        flat[z] = _shrunk(shown[z], (size[1], size[0]))
+    tall = _shrunk(flat.reshape(len(flat), -1), (size[2], size[0] * size[1])).reshape(size[2], size[1], size[0])
+    return np.asarray(np.pad(tall, _MARGIN), dtype=np.float32) / np.float32(255.0)
 
 
 def _shrunk(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -127,13 +130,14 @@ def _shrunk(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 def _turned(part: Float, degrees: float) -> Float:
     """Rotate every axial plane about its middle, on a plane large enough for all of it."""
-    wide, deep, tall = part.shape
+    _, deep, wide = part.shape
     side = int(np.ceil(np.hypot(wide, deep)))
-    turn = cv2.getRotationMatrix2D(((deep - 1) / 2, (wide - 1) / 2), degrees, 1.0)
-    turn[:, 2] += (side - deep) / 2, (side - wide) / 2
-    planes = [cv2.warpAffine(np.ascontiguousarray(part[:, :, z]), turn, (side, side)) for z in range(tall)]
-    turned = np.stack(planes, axis=2)
-    return np.asarray(turned, dtype=np.float32)
+    turn = cv2.getRotationMatrix2D(((wide - 1) / 2, (deep - 1) / 2), -degrees, 1.0)
+    turn[:, 2] += (side - wide) / 2, (side - deep) / 2
+    turned = np.zeros((len(part), side, side), dtype=np.float32)
+    for z in np.flatnonzero(part.any(axis=(1, 2))):
+        turned[z] = cv2.warpAffine(part[z], turn, (side, side))
+    return turned
 
 
 def _picture(bodies: _Bodies) -> NDArray[np.uint8]:
@@ -168,8 +172,8 @@ def _lay(canvas: Float, shell: _Shell, colour: RGB, *, opacity: float | Float, f
 
 
 def _shell(body: Float) -> _Shell:
-    along = body[::-1, ::-1, ::-1].transpose(2, 0, 1)
-    inside = along > 0.5
+    along = body[::-1, ::-1, ::-1].transpose(0, 2, 1)
+    inside = np.ascontiguousarray(along > 0.5)
     met: NDArray[np.bool_] = np.asarray(inside.any(axis=2))
     first = inside.argmax(axis=2)
     rows, columns = np.nonzero(met)

@@ -66,6 +66,8 @@ class Profile:
         lung_slices: first and last slice (from the feet) with lung; None without lungs.
         silhouettes: for right and left lung, bool (slices, columns) seen from the front: row 0 = head, column 0 =
             the patient's right; within `box`.
+        richest: x of the sagittal and y of the coronal plane with much infection and much lung (a plane that only
+            grazes a lung says little).
     """
 
     lung_cm2: NDArray[np.float64]
@@ -74,6 +76,7 @@ class Profile:
     box: Box
     lung_slices: tuple[int, int] | None
     silhouettes: tuple[NDArray[np.bool_], NDArray[np.bool_]] = field(repr=False)
+    richest: tuple[int, int]
 
     @property
     def infected_cm2(self) -> NDArray[np.float64]:
@@ -102,7 +105,7 @@ def profile(lungs: LabelMap, infection: LabelMap) -> Profile:
         row[box[2]] = np.add.reduce(part, axis=(0, 1), dtype=np.uint32) * pixel_cm2
     fronts = [(inside == label).any(axis=1)[::-1, ::-1].T for label in (1, 2)]
     span = (tight[2].start, tight[2].stop - 1) if tight else None
-    return Profile(areas[0], areas[1], areas[2], box, span, (fronts[0], fronts[1]))
+    return Profile(areas[0], areas[1], areas[2], box, span, (fronts[0], fronts[1]), _richest(inside, infected, box))
 
 
 def spread_slices(measured: Profile, count: int, *, most_infected: int = 3) -> list[int]:
@@ -171,8 +174,8 @@ def axial_views(
 
 def coronal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
     """A plane seen from the front, through much infection and much lung."""
-    across, deep, tall = measured.box
-    y = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=1) + deep.start
+    across, _, tall = measured.box
+    y = measured.richest[1]
     spacing = volume.geometry.spacing
     return View(
         _windowed(volume.values[across, y, tall][::-1, ::-1].T, volume),
@@ -187,8 +190,8 @@ def coronal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measure
 
 def sagittal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measured: Profile) -> View:
     """A plane seen from the patient's left, through much infection and much lung."""
-    across, deep, tall = measured.box
-    x = _richest(lungs.labels[measured.box], infection.labels[measured.box], axis=0) + across.start
+    _, deep, tall = measured.box
+    x = measured.richest[0]
     spacing = volume.geometry.spacing
     return View(
         _windowed(volume.values[x, deep, tall][::-1, ::-1].T, volume),
@@ -244,14 +247,16 @@ def _millimetres(volume: CTVolume, axis: int, index: int) -> str:
     return f"{volume.geometry.world(place)[axis]:.1f} mm".replace("-", "−")
 
 
-def _richest(lungs: Grey, infection: Grey, axis: int) -> int:
-    """The plane with much infection and much lung (a plane that only grazes a lung says little)."""
-    others = tuple(other for other in range(3) if other != axis)
-    lung = np.add.reduce(lungs > 0, axis=others, dtype=np.float64)
-    infected = np.add.reduce(infection > 0, axis=others, dtype=np.float64)
-    if not lung.any():
-        return int(lungs.shape[axis] // 2)
-    return int((lung * infected if infected.any() else lung).argmax())
+def _richest(lungs: Grey, infection: Grey, box: Box) -> tuple[int, int]:
+    """The planes of `Profile.richest`, from the labels inside the box."""
+    # Seen from above: one pass over the scan in the order of memory serves both directions.
+    above = [np.add.reduce(labels > 0, axis=2, dtype=np.uint16) for labels in (lungs, infection)]
+    chosen = []
+    for axis in (0, 1):
+        lung, infected = (seen.sum(axis=1 - axis, dtype=np.float64) for seen in above)
+        best = (lung * infected if infected.any() else lung).argmax() if lung.any() else lung.size // 2
+        chosen.append(int(best) + box[axis].start)
+    return chosen[0], chosen[1]
 
 
 def _occupied(labels: Grey) -> Box | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,10 @@ from groundglass.training.cache import CachedVolume, cached
 from groundglass.training.presets.model import Preset
 from groundglass.training.run import TrainOptions
 from groundglass.training.sources.find import find_volumes
+from groundglass.training.sources.volume import LabelledVolume
 from groundglass.training.splits import check_leaks, split_volumes, with_folds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,4 +62,14 @@ def gather(
     if not material.slices:
         raise DatasetError(f"no slice of {data} is left after the preparation; see the preset's steps")
     check_leaks([volume for volumes in sources.values() for volume in volumes], material.watch)
+    logger.info("learning from %d slices; %s", material.slices, _watched(watch))
     return material
+
+
+def _watched(watch: Sequence[LabelledVolume]) -> str:
+    """Who is kept apart, so that nobody wonders where his patients went."""
+    patients = sorted({volume.patient for volume in watch})
+    if not patients:
+        return "nothing is kept apart for validation"
+    named = ", ".join(patients[:4]) + (" ..." if len(patients) > 4 else "")
+    return f"{len(watch)} volumes of {len(patients)} patients are kept apart for validation: {named}"

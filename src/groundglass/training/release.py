@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ from statistics import fmean
 
 import torch
 
+from groundglass.evaluation.involvement import at_threshold, fit_band
+from groundglass.evaluation.records import Evaluation
 from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import SEGMENTATION, WEIGHTS, Metric, ModelCard
@@ -20,14 +22,13 @@ from groundglass.training.export import export
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
 from groundglass.training.sample import CHANNELS
 from groundglass.training.score import score
+from groundglass.training.sources.pictures import Row, read_rows
 from groundglass.training.transfer import weights_of
 
 logger = logging.getLogger(__name__)
 
-LEARNED_FOLDS = ("1", "2", "3")
+SET = "COVID-19 CT Lung and Infection Segmentation (Ma et al. 2020), 256x256 8-bit slices"
 TRAINED_ON = (
-    "COVID-19 CT Lung and Infection Segmentation (Ma et al. 2020), 256x256 8-bit slices: 911 slices of 12 volumes "
-    "(11 patients), folds 1-3; lung and infection",
     "MedSeg / SIRM slices, train half of Inf-Net's split, three in four: 37 slices; infection and consolidation",
     "Finding lungs in CT data (K. Mader), 2D part, seven in eight: 186 slices of as many patients, HU; lungs, with "
     "synthetic lesions pasted in",
@@ -37,7 +38,6 @@ TRAINED_ON = (
     "Encoder started from ImageNet weights of EfficientNet-lite0",
 )
 NOT_TRAINED_ON = (
-    "COVID-19 CT Lung and Infection Segmentation, fold 0: 358 slices of 4 volumes (3 patients)",
     "MedSeg / SIRM, every fourth slice: 13",
     "Finding lungs in CT data, every eighth slice: 27",
     "COVID-CT-MD samples covid_P001 and cap_cap001",
@@ -57,24 +57,43 @@ LIMITS = (
     "Reads axial slices; coronal or sagittal ones, children and slices thicker than 10 mm were not seen in training.",
 )
 PROTOCOLS = {
-    "lung Dice, covid20": "mean over the volumes of covid20 fold 0, Dice pooled over the slices of a volume",
-    "infection Dice, covid20": "mean over the volumes of covid20 fold 0, Dice pooled over the slices of a volume",
+    "lung Dice, covid20": "mean over the held-out volumes of covid20, Dice pooled over the slices of a volume",
+    "infection Dice, covid20": "mean over the held-out volumes of covid20, Dice pooled over the slices of a volume",
     "infection Dice, medseg": "mean over 13 held-out MedSeg slices",
     "lung Dice, lung2d": "mean over 27 held-out HU slices of as many patients",
     "slice AUROC": "ranking of radiologists' slice labels by predicted infected area, mean over volumes",
     "involvement, percent": "infected share of the lung, network alone, mean over volumes (normal001 was trained on)",
 }
 FEW = 20
+BAND_COVERAGE = 0.8
+"""Of the interval of the involvement; for .9 it would be several times as wide as the number itself."""
 
 
-def learned_volumes(data: Path) -> tuple[str, ...]:
-    """Names of the volumes of ``covid20`` in the folds that `TRAINED_ON` names."""
-    with (data / "covid20" / "slices.csv").open() as handle:
-        return tuple(dict.fromkeys(row["volume"] for row in csv.DictReader(handle) if row["fold"] in LEARNED_FOLDS))
+def learned_part(data: Path, folds: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What of ``covid20`` some folds are: their volumes, a line for `trained_on`, and one for `not_trained_on`."""
+    rows = read_rows(data / "covid20" / "slices.csv")
+    learned = [row for row in rows if int(row["fold"]) in folds]
+    left = [row for row in rows if int(row["fold"]) not in folds]
+    trained_on, not_trained_on = (tuple(_described(part)) for part in (learned, left))
+    return tuple(dict.fromkeys(row["volume"] for row in learned)), trained_on, not_trained_on
 
 
-def draft(size: int) -> ModelCard:
-    """The card of the lung and infection network, before it is measured."""
+def _described(rows: list[Row]) -> Iterator[str]:
+    if rows:
+        volumes, patients = ({row[key] for row in rows} for key in ("volume", "patient"))
+        yield f"{SET}: {len(rows)} slices of {len(volumes)} volumes ({len(patients)} patients); lung and infection"
+
+
+def draft(size: int, data: Path, folds: Sequence[int], threshold: float = 0.5) -> ModelCard:
+    """The card of the lung and infection network, before it is measured.
+
+    Args:
+        size: side of the network's input, pixels.
+        data: folder of the data sets.
+        folds: folds of ``covid20`` that it has learned from.
+        threshold: probability from which a pixel is infected.
+    """
+    volumes, trained_on, left = learned_part(data, folds)
     return ModelCard(
         name=SEGMENTATION,
         task="Lungs, infection and consolidation of pneumonia in axial chest CT slices",
@@ -84,14 +103,40 @@ def draft(size: int) -> ModelCard:
         sha256="",
         date=datetime.now(UTC).date().isoformat(),
         channels=CHANNELS,
-        thresholds=(0.5, 0.5, 0.5),
+        thresholds=(0.5, threshold, 0.5),
         preprocessing=Preprocessing(size=size),
-        trained_on=TRAINED_ON,
-        not_trained_on=NOT_TRAINED_ON,
+        trained_on=(*trained_on, *TRAINED_ON),
+        not_trained_on=(*left, *NOT_TRAINED_ON),
         licence=LICENCE,
         metrics=(),
         limits=LIMITS,
+        learned_from=volumes,
     )
+
+
+def crossval_metrics(record: Evaluation) -> tuple[Metric, ...]:
+    """What a cross-validation of the recipe says, as entries of a card."""
+    found = []
+    for summary in record.structures:
+        dice = summary.metric("dice")
+        if dice is None:
+            continue
+        held = dice.interval
+        span = f"; 95 % interval over patients {held.low:.3f} to {held.high:.3f}" if held is not None else ""
+        found.append(
+            Metric(
+                name=f"{summary.structure} Dice, covid20, cross-validated",
+                value=round(dice.mean, 4),
+                protocol=f"{record.title}: networks of this recipe, each volume by one that has not seen its patient, "
+                f"threshold from {summary.threshold_from}; mean over {dice.volumes} volumes{span}",
+                cases={
+                    volume.volume: round(score.scores.dice, 4)
+                    for volume in record.volumes
+                    if (score := volume.of(summary.structure)) is not None and score.scores.dice is not None
+                },
+            )
+        )
+    return tuple(found)
 
 
 def metrics(results: dict[str, dict[str, float]]) -> tuple[Metric, ...]:
@@ -107,12 +152,28 @@ def metrics(results: dict[str, dict[str, float]]) -> tuple[Metric, ...]:
     )
 
 
-def release(run: Path, data: Path, folder: Path, size: int) -> ModelCard:
-    """Exports the averaged weights of a run, measures the export, writes its card into ``folder``."""
+def release(card: ModelCard, run: Path, data: Path, folder: Path, crossval: Path | None = None) -> ModelCard:
+    """Exports the averaged weights of a run, measures the export, writes its card into ``folder``.
+
+    Args:
+        card: from `draft`.
+        run: folder of the run, or a checkpoint.
+        data: folder of the data sets.
+        folder: folder of cards and weights.
+        crossval: ``evaluation.json`` of a cross-validation of the recipe; its scores and its interval of the
+            involvement go into the card.
+    """
     network = LiteUNet(UNetConfig(pretrained=False))
     network.load_state_dict(weights_of(run / LAST if run.is_dir() else run))
-    written = export(network, replace(draft(size), learned_from=learned_volumes(data)), folder)
-    measured = replace(written, metrics=metrics(score(SliceSegmenter(written), data)))
+    written = export(network, card, folder)
+    told: tuple[Metric, ...] = ()
+    if crossval is not None:
+        record = Evaluation.model_validate_json(crossval.read_bytes())
+        told = crossval_metrics(record)
+        volumes = at_threshold(record.volumes, card.thresholds[CHANNELS.index("infection")])
+        band = fit_band(volumes, protocol=f"{record.title}, {len(volumes)} volumes", coverage=BAND_COVERAGE)
+        written = replace(written, involvement_interval=band)
+    measured = replace(written, metrics=(*told, *metrics(score(SliceSegmenter(written), data))))
     (folder / f"{measured.name}.json").write_text(measured.to_json(), encoding="utf-8")
     return measured
 
@@ -124,10 +185,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
     parser.add_argument("--size", type=int, default=256, help="side of the network input")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="folds of covid20 learned from")
+    parser.add_argument("--crossval", type=Path, help="evaluation.json of a cross-validation of the recipe")
+    parser.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel is infected")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    card = release(arguments.run, arguments.data, arguments.to, arguments.size)
+    drafted = draft(arguments.size, arguments.data, arguments.folds, arguments.threshold)
+    card = release(drafted, arguments.run, arguments.data, arguments.to, arguments.crossval)
     for metric in card.metrics:
         logger.info("%-26s %.4f  %s", metric.name, metric.value, metric.cases)
 

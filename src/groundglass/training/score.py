@@ -16,6 +16,7 @@ from groundglass.evaluation.metrics import dice
 from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
 from groundglass.training.sample import INFECTION, LUNG, Sample
 from groundglass.training.sources import research as sources
+from groundglass.training.sources.pictures import picture_volumes
 
 
 def predict(segmenter: SliceSegmenter, samples: list[Sample]) -> list[NDArray[np.uint8]]:
@@ -74,11 +75,38 @@ def slice_labels(root: Path, volume: str) -> NDArray[np.int64]:
     return np.array([int(row["infected"]) for row in rows])
 
 
-def score(segmenter: SliceSegmenter, root: Path, fold: int = 0) -> dict[str, dict[str, float]]:
-    """Every number of the card, on data that was kept out of the training."""
-    held_out = list(sources.covid20(root, (fold,)))
+def score(segmenter: SliceSegmenter, root: Path) -> dict[str, dict[str, float]]:
+    """Every number of the card, on data that was kept out of the training.
+
+    Returns:
+        Score -> case -> value; without the scores on ``covid20`` where the network has learned from all of it.
+    """
     medseg = list(sources.medseg(root, held_out=True, size=segmenter.size))
+    thresholds = segmenter.card.thresholds
+    scores = _on_covid20(segmenter, root)
+    scores["infection Dice, medseg"] = dice_by_group(segmenter, medseg, INFECTION, thresholds[INFECTION])
     lung2d = list(sources.lung2d(root, held_out=True))
+    scores["lung Dice, lung2d"] = dice_by_group(segmenter, lung2d, LUNG, thresholds[LUNG])
+    return scores | _on_scans(segmenter, root)
+
+
+def _on_covid20(segmenter: SliceSegmenter, root: Path) -> dict[str, dict[str, float]]:
+    unseen = [
+        sample
+        for volume in picture_volumes(root / "covid20")
+        if volume.name not in segmenter.card.learned_from
+        for sample in volume.load()
+    ]
+    if not unseen:
+        return {}
+    return {
+        f"{name} Dice, covid20": dice_by_group(segmenter, unseen, channel, segmenter.card.thresholds[channel])
+        for name, channel in (("lung", LUNG), ("infection", INFECTION))
+    }
+
+
+def _on_scans(segmenter: SliceSegmenter, root: Path) -> dict[str, dict[str, float]]:
+    """Ranking of slices by infected area, and involvement."""
     volumes = {
         "covid_P001": dicom_slices(root / "ct_volumes" / "covid_P001_dicom"),
         "cap_cap001": sources.display_slices(root / "ct_volumes" / "cap_cap001_ct.nii.gz")[0],
@@ -91,11 +119,4 @@ def score(segmenter: SliceSegmenter, root: Path, fold: int = 0) -> dict[str, dic
         involvement[name] = float(100.0 * infected.sum() / max(lungs.sum(), 1.0))
     lungs, infected = areas(segmenter, normal)
     involvement["normal_normal001"] = float(100.0 * infected.sum() / max(lungs.sum(), 1.0))
-    return {
-        "lung Dice, covid20": dice_by_group(segmenter, held_out, LUNG),
-        "infection Dice, covid20": dice_by_group(segmenter, held_out, INFECTION),
-        "infection Dice, medseg": dice_by_group(segmenter, medseg, INFECTION),
-        "lung Dice, lung2d": dice_by_group(segmenter, lung2d, LUNG),
-        "slice AUROC": ranking,
-        "involvement, percent": involvement,
-    }
+    return {"slice AUROC": ranking, "involvement, percent": involvement}

@@ -19,7 +19,6 @@ from groundglass.image.prepare import resize
 from groundglass.training.labels import classical_lungs
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
 from groundglass.training.sample import unlabelled as _empty
-from groundglass.training.sources.pictures import picture_volumes
 from groundglass.training.sources.volume import LabelledVolume
 
 HELD_OUT_MEDSEG = 4
@@ -36,13 +35,6 @@ def _grey(path: Path) -> NDArray[np.uint8]:
     if picture is None:
         raise DatasetError(f"{path} cannot be read as a picture; expected the files of the research set")
     return np.asarray(picture, dtype=np.uint8)
-
-
-def covid20(root: Path, folds: tuple[int, ...]) -> Iterator[Sample]:
-    """Slices of the given folds of ``covid20``: equalised pictures with lung and infection masks."""
-    for volume in picture_volumes(root / "covid20"):
-        if volume.fold in folds:
-            yield from volume.load()
 
 
 def medseg(root: Path, held_out: bool, size: int) -> Iterator[Sample]:

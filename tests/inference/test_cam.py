@@ -15,8 +15,11 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor, nn
 
+from groundglass.inference.classify import SliceInput
+from groundglass.training.classification.export import Familiar, export_classifier
 from groundglass.training.classification.gradcam import Method, grad_cam
-from tests.support.classifier import SIZE, chest_slice, exported, untrained
+from groundglass.training.classification.nets.lesion import LesionClassifier
+from tests.support.classifier import SIZE, chest_slice, draft, exported, untrained
 
 CLASSES = ("COVID", "OtherPneumonia", "Normal")
 
@@ -44,6 +47,44 @@ def test_map_of_the_onnx_file_equals_grad_cam_in_torch(tmp_path: Path, index: in
         np.testing.assert_allclose(by_gradient, exact / max(exact.max(), 1e-9), atol=1e-4)
     expected = np.maximum((sides[0] + sides[1][:, ::-1]) / 2, 0)
     np.testing.assert_allclose(heat(answer, index), expected / max(expected.max(), 1e-9), atol=2e-2)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_map_of_the_lesion_classifier_equals_grad_cam_on_what_it_averages(tmp_path: Path, index: int) -> None:
+    class Lesions(nn.Module):
+        def __init__(self, network: LesionClassifier) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, views: Tensor) -> Tensor:
+            return self.network.feature_map(views)
+
+    class Whole(nn.Module):
+        def __init__(self, network: LesionClassifier) -> None:
+            super().__init__()
+            self.network, self.lesions = network, Lesions(network)
+
+        def forward(self, views: Tensor) -> Tensor:
+            return self.network.answer(self.lesions(views).mean(dim=(2, 3)))
+
+    torch.manual_seed(5)
+    network, one = LesionClassifier().eval(), chest_slice()
+    familiar = Familiar.fit(np.random.default_rng(0).standard_normal((200, 112), dtype=np.float32))
+    classifier = SliceClassifier(export_classifier(network, familiar, draft(), tmp_path), threads=1)
+    # Of the same slice twice, mirrored within itself: the mean of slice and mirror image is the map of either.
+    even = SliceInput(
+        *(np.where(np.arange(160)[None] < 80, x, x[:, ::-1]) for x in (one.image, one.lung, one.infection))
+    )
+    answer = next(iter(classifier.answers([even])))
+    view, _ = classifier_view(even.image, even.lung, even.infection, size=SIZE)
+    whole = Whole(network)
+    by_gradient = [
+        grad_cam(whole, whole.lesions, torch.from_numpy(shown)[None].float(), index)
+        for shown in (view, view[:, :, ::-1].copy())
+    ]
+    assert by_gradient[0].any() or not heat(answer, index).any()
+    expected = by_gradient[0] + by_gradient[1][:, ::-1]
+    np.testing.assert_allclose(heat(answer, index), expected / max(expected.max(), 1e-9), atol=5e-2)
 
 
 def test_grad_cam_finds_the_bright_square_of_a_network_that_counts_brightness() -> None:

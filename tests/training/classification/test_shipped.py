@@ -49,7 +49,7 @@ def test_training_keeps_the_first_blocks_saves_and_goes_on(tmp_path: Path) -> No
     assert not torch.equal(training.network.head.weight, head)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == [2, 4]
-    assert load_network(tmp_path)[0].head.weight.shape == (3, 320)
+    assert load_network(tmp_path)[0].state_dict()["head.weight"].shape == (3, 320)
     # A finished run is not trained on.
     stamp = (tmp_path / BEST).stat().st_mtime_ns
     again = ShippedTraining(prepared(), config)
@@ -94,7 +94,7 @@ def test_only_the_infection_is_looked_at_and_nothing_is_nothing() -> None:
     network = LesionClassifier().eval()
     views = torch.randint(0, 256, (1, 3, 64, 64)).float()
     views[:, 2] = 0
-    assert torch.equal(network(views), network.head.bias[None])
+    assert torch.equal(network(views), network.answer(torch.zeros(1, 112)))
     views[:, 2, 16:32, 32:48] = 255
     shown = network.feature_map(views)[0]
     assert shown[:, 1, 2].abs().sum() > 0
@@ -109,11 +109,35 @@ def test_the_fit_finds_what_separates_the_classes() -> None:
     allowed = torch.stack([truth == 1, truth == 0, truth == 0], dim=1).long()
     network = LesionClassifier()
     fit_head(network, features, allowed, torch.ones(400), ridge=1e-3)
-    said = network.head(features).argmax(dim=1) == 0
+    said = network.covid(features)[:, 0] > 0
     assert (said == truth.bool()).float().mean() > 0.97
-    weak = network.head.weight.detach().norm()
+    # Nobody told the two others apart, so they are even.
+    even = network.answer(features)[:, 1:].detach()
+    torch.testing.assert_close(even[:, 0], even[:, 1])
+    weak = network.covid.weight.detach().norm()
     fit_head(network, features, allowed, torch.ones(400), ridge=1.0)
-    assert network.head.weight.norm() < 0.2 * weak
+    assert network.covid.weight.norm() < 0.2 * weak
+
+
+def test_the_two_questions_are_fitted_on_slices_that_answer_them() -> None:
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(900, 112, generator=generator)
+    label = torch.randint(0, 3, (900,), generator=generator)
+    features[:, 0] += 4.0 * (label == 0)
+    features[:, 1] += 4.0 * (label == 1)
+    allowed = torch.nn.functional.one_hot(label, 3)
+    allowed[(label == 2) & (torch.arange(900) % 2 == 0)] = torch.tensor([0, 1, 1])
+    # A label that says nothing about COVID must change nothing, wherever its slices lie.
+    odd = torch.cat([features, 9.0 * torch.ones(50, 112)])
+    open_ones = torch.cat([allowed, torch.tensor([[1, 1, 0]]).repeat(50, 1)])
+    network, with_odd = LesionClassifier(), LesionClassifier()
+    fit_head(network, features, allowed, torch.ones(900), ridge=1e-2)
+    fit_head(with_odd, odd, open_ones, torch.ones(950), ridge=1e-2)
+    torch.testing.assert_close(network.covid.weight, with_odd.covid.weight)
+    probabilities = network.answer(features).softmax(dim=1)
+    assert (probabilities.argmax(dim=1) == label).float().mean() > 0.9
+    odds = network.covid(features)[:, 0].sigmoid()
+    torch.testing.assert_close(probabilities[:, 0], odds)
 
 
 def test_weights_are_shared_out_by_source_then_covid_then_label() -> None:

@@ -71,10 +71,9 @@ class _Exported(nn.Module):
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.network.feature_map(views.float())
         pooled = features.mean(dim=(2, 3))
-        weights = self.network.head.weight[:, :, None, None]
-        activation = nn.functional.conv2d(features, weights)
         difference = torch.matmul(pooled - self.mean, self.whitening)
-        return self.network.head(pooled), difference.pow(2).sum(dim=1, keepdim=True).sqrt(), activation
+        distance = difference.pow(2).sum(dim=1, keepdim=True).sqrt()
+        return self.network.answer(pooled), distance, self.network.evidence(features)
 
 
 def export_classifier(network: SliceNetwork, familiar: Familiar, card: ModelCard, folder: Path) -> ModelCard:

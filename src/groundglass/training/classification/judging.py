@@ -63,7 +63,7 @@ def outputs(
         batch = torch.from_numpy(views_of(prepared[start : start + BATCH], size)).float()
         parts = [part.contiguous(memory_format=torch.channels_last) for part in shown(batch, views)]
         pooled = torch.stack([network.feature_map(part).mean(dim=(2, 3)) for part in parts])
-        logits.append(network.head(pooled).mean(dim=0).numpy())
+        logits.append(network.answer(pooled).mean(dim=0).numpy())
         features.append(pooled.numpy())
     return np.concatenate(logits), np.concatenate(features, axis=1)
 
@@ -110,8 +110,7 @@ class Judge:
         logits, features = outputs(own, calibrating, size, views)
         allowed = np.array([one.slice.allowed for one in calibrating])
         temperature, offset = fit_calibration(logits, allowed)
-        with torch.no_grad():
-            own.head.bias[CLASSES.index("COVID")] += offset
+        own.favour_covid(offset)
         probabilities = calibrated(with_offset(logits, offset), temperature)
         terms = ClassifierTerms(
             temperature=round(temperature, 4),

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from groundglass.training.classification.judging import views_of
-from groundglass.training.classification.losses import open_label_loss
 from groundglass.training.classification.nets.lesion import LesionClassifier
 from groundglass.training.classification.nets.start import start_encoder
 from groundglass.training.classification.records import CLASSES
@@ -90,28 +90,51 @@ def fit_lesions(
 
 
 def fit_head(network: LesionClassifier, features: Tensor, allowed: Tensor, weights: Tensor, *, ridge: float) -> None:
-    """Sets the head to the minimum of the weighted loss plus `ridge` / 2 times the squared weights.
+    """Sets the two questions of a network, each the minimum of its weighted loss plus a penalty.
 
     Args:
         network: its head is set.
         features: (n, feature); brought to unit variance for the fit.
-        allowed: (n, class), 1 for each class that the label leaves open.
+        allowed: (n, class), 1 for each class that the label leaves open. A slice whose label leaves a question open
+            takes no part in it.
         weights: (n,).
-        ridge: strength of the penalty.
+        ridge: strength of the penalty, `ridge` / 2 times the squared weights.
     """
+    covid, other, normal = (allowed == 1).T
+    decided = ~(covid & (other | normal))
+    fit_question(network.covid, features[decided], covid[decided], weights[decided], ridge=ridge)
+    told = ~covid & (other ^ normal)
+    each = torch.where(other[told], weights[told][other[told]].sum(), weights[told][normal[told]].sum())
+    fit_question(network.kind, features[told], other[told], weights[told] / each.clamp(min=1e-9), ridge=ridge)
+
+
+def fit_question(layer: nn.Linear, features: Tensor, truth: Tensor, weights: Tensor, *, ridge: float) -> None:
+    """Logistic regression, solved exactly; a question without both answers gets even odds.
+
+    Args:
+        layer: is set.
+        features: (n, feature).
+        truth: (n,), the answers.
+        weights: (n,).
+        ridge: as for `fit_head`.
+    """
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    if not (truth.any() and (~truth).any()):
+        return
     share = weights / weights.sum()
     mean = (share[:, None] * features).sum(dim=0)
     spread = (share[:, None] * (features - mean) ** 2).sum(dim=0).sqrt() + 1e-6
-    scaled = (features - mean) / spread
-    slope = torch.zeros(allowed.shape[1], features.shape[1], requires_grad=True)
-    bias = torch.zeros(allowed.shape[1], requires_grad=True)
+    scaled, target = (features - mean) / spread, truth.float()
+    slope, bias = torch.zeros(features.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
     solver = torch.optim.LBFGS([slope, bias], max_iter=50, history_size=20, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         solver.zero_grad()
-        value: Tensor = (
-            open_label_loss(scaled @ slope.T + bias, allowed, weights=weights) + ridge / 2 * slope.pow(2).sum()
+        found = functional.binary_cross_entropy_with_logits(
+            scaled @ slope + bias, target, weight=share, reduction="sum"
         )
+        value = found + ridge / 2 * slope.pow(2).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
@@ -122,5 +145,5 @@ def fit_head(network: LesionClassifier, features: Tensor, allowed: Tensor, weigh
             break
         last = now
     with torch.no_grad():
-        network.head.weight.copy_(slope / spread)
-        network.head.bias.copy_(bias - (slope / spread) @ mean)
+        layer.weight.copy_((slope / spread)[None])
+        layer.bias.copy_(bias - (slope / spread) @ mean)

@@ -45,7 +45,7 @@ ENCODERS = {
 }
 ARCHITECTURES = {
     "lesions": "EfficientNet-lite0 up to stride 16, as the segmentation network has learned it, on the lungs; mean of "
-    "its features over the infection, linear head with 339 weights",
+    "its features over the infection, two linear questions with 226 weights: COVID or not; other pneumonia or normal",
     "lungs": "EfficientNet-lite0 on the lungs, told the lung and infection maps of the segmentation at stride "
     "8; mean over the last feature map, linear head; 3.4 million weights, stored as float16",
 }

@@ -49,7 +49,7 @@ class ShippedConfig:
     Attributes:
         network: lesions (the segmentation's encoder, frozen, on the lesions) or lungs (a network of its own).
         size: side of the view.
-        ridge: of lesions: strength of the penalty on the squared weights of the head.
+        ridge: of lesions: strength of the penalty on the squared weights of the two questions.
         steps: of lungs, as what follows: steps in all.
         batch: slices per step.
         rate: peak learning rate of the one-cycle schedule; the head's is three times as high.
@@ -68,7 +68,7 @@ class ShippedConfig:
 
     network: Kind = "lesions"
     size: int = 192
-    ridge: float = 0.03
+    ridge: float = 0.02
     steps: int = 1600
     batch: int = 24
     rate: float = 6e-4

@@ -1,4 +1,4 @@
-"""The shipped classifier: what the segmentation network sees in the lesions, and a linear head."""
+"""The shipped classifier: what the segmentation network sees in the lesions, and two linear questions about it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,28 @@ STRIDE = 16
 
 
 class LesionClassifier(nn.Module):
-    """Three logits from the features of the segmentation's encoder, averaged over the lesions.
+    """COVID, other pneumonia or normal, from the features of the segmentation's encoder, averaged over the lesions.
 
     The encoder is not trained: it has learned what lung and infection look like, from other labels than the classes,
     and cannot adapt to what tells the sources apart. The head sees it where there is infection in the lungs and nowhere
-    else. The answer is linear in the mean of the feature map, so its class activation map is exact.
+    else.
+
+    Two questions are asked, each linear in the mean of the feature map, so that their activation maps are exact: is it
+    COVID or not, and if not, other pneumonia or normal? One softmax over three linear logits would let the two classes
+    that are not COVID bend the border to COVID, which few slices do not support.
+
+    Attributes:
+        covid: features -> log odds of COVID.
+        kind: features -> log odds of other pneumonia against normal.
     """
 
-    def __init__(self, classes: int = 3) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.encoder = LiteEncoder(pretrained=False)
         self.encoder.blocks = self.encoder.blocks[:BLOCKS]
         self.encoder.requires_grad_(False)
-        self.head = nn.Linear(FEATURES, classes)
+        self.covid = nn.Linear(FEATURES, 1)
+        self.kind = nn.Linear(FEATURES, 1)
 
     def train(self, mode: bool = True) -> LesionClassifier:
         """Training mode, but the encoder stays as it is, its running statistics too."""
@@ -51,6 +60,24 @@ class LesionClassifier(nn.Module):
         cells = infected.shape[2] * infected.shape[3]
         return hidden * infected * (cells / (infected.sum(dim=(1, 2, 3), keepdim=True) + 1.0))
 
+    def answer(self, pooled: Tensor) -> Tensor:
+        """Logits (..., 3) of pooled features (..., 112); the probabilities of the last two add up to "not COVID"."""
+        other = self.kind(pooled)
+        return torch.cat([self.covid(pooled), -functional.softplus(-other), -functional.softplus(other)], dim=-1)
+
+    def evidence(self, features: Tensor) -> Tensor:
+        """What of a feature map (n, 112, rows, columns) speaks for each class, (n, 3, rows, columns).
+
+        For COVID its mean, plus the bias, is the log odds; for the others it is what speaks for one against the other.
+        """
+        weights = torch.cat([self.covid.weight, self.kind.weight, -self.kind.weight])
+        return functional.conv2d(features, weights[:, :, None, None])
+
+    @torch.no_grad()
+    def favour_covid(self, offset: float) -> None:
+        """Adds `offset` to the logit of COVID."""
+        self.covid.bias.add_(offset)
+
     def forward(self, views: Tensor) -> Tensor:
-        """Logits (n, classes) of views (n, 3, size, size), 0..255."""
-        return torch.as_tensor(self.head(self.feature_map(views).mean(dim=(2, 3))))
+        """Logits (n, 3) of views (n, 3, size, size), 0..255."""
+        return self.answer(self.feature_map(views).mean(dim=(2, 3)))

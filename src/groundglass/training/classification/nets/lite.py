@@ -79,7 +79,19 @@ class LiteClassifier(nn.Module):
             hidden = block(hidden)
         return hidden
 
+    def answer(self, pooled: Tensor) -> Tensor:
+        """Logits (..., classes) of pooled features (..., 320)."""
+        return torch.as_tensor(self.head(self.dropout(pooled)))
+
+    def evidence(self, features: Tensor) -> Tensor:
+        """Class activation maps (n, classes, rows, columns): their mean, plus the bias, is the logit."""
+        return functional.conv2d(features, self.head.weight[:, :, None, None])
+
+    @torch.no_grad()
+    def favour_covid(self, offset: float) -> None:
+        """Adds `offset` to the logit of COVID, the first class."""
+        self.head.bias[0].add_(offset)
+
     def forward(self, views: Tensor) -> Tensor:
         """Logits (n, classes) of views (n, 3, size, size), 0..255."""
-        pooled = self.feature_map(views).mean(dim=(2, 3))
-        return torch.as_tensor(self.head(self.dropout(pooled)))
+        return self.answer(self.feature_map(views).mean(dim=(2, 3)))

@@ -2,7 +2,8 @@
 
 The shipped classifier is linear in the mean of its last feature map. Its class activation map (Zhou et al. 2016), the
 feature map weighted by a class's weights, therefore adds up to the logit exactly, and equals Grad-CAM (Selvaraju et al.
-2017) up to a constant factor.
+2017) up to a constant factor. For COVID that logit is the log odds against everything else; for other pneumonia and
+normal it is the log odds of one against the other.
 """
 
 from __future__ import annotations

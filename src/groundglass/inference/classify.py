@@ -42,7 +42,8 @@ class SliceAnswer:
     Attributes:
         logits: float32 (class,), the mean of the slice and its mirror image.
         distance: Mahalanobis distance of the features from those of the slices that it learned from.
-        activation: float32 (class, n, n): class activation maps of the slice; their mean, plus the bias, is the logit.
+        activation: float32 (class, n, n): class activation maps of the slice; the mean of COVID's, plus a bias, is its
+            log odds; the others' are those of one against the other.
         box: part of the slice that the maps cover.
         lung_share: share of the slice that is lung.
     """

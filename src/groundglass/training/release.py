@@ -14,10 +14,13 @@ import torch
 
 from groundglass.evaluation.involvement import at_threshold, fit_band
 from groundglass.evaluation.records import Evaluation
+from groundglass.evaluation.results import RECORD
 from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import SEGMENTATION, WEIGHTS, Metric, ModelCard
 from groundglass.training.callbacks import LAST
+from groundglass.training.crossval import SCORES
+from groundglass.training.crossval_report import FoldScores
 from groundglass.training.export import export
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
 from groundglass.training.sample import CHANNELS
@@ -65,6 +68,7 @@ PROTOCOLS = {
     "involvement, percent": "infected share of the lung, network alone, mean over volumes (normal001 was trained on)",
 }
 FEW = 20
+CROSS_VALIDATED = "networks of this recipe"
 BAND_COVERAGE = 0.8
 """Of the interval of the involvement; for .9 it would be several times as wide as the number itself."""
 
@@ -114,8 +118,13 @@ def draft(size: int, data: Path, folds: Sequence[int], threshold: float = 0.5) -
     )
 
 
-def crossval_metrics(record: Evaluation) -> tuple[Metric, ...]:
-    """What a cross-validation of the recipe says, as entries of a card."""
+def crossval_metrics(record: Evaluation, networks: str = CROSS_VALIDATED) -> tuple[Metric, ...]:
+    """What a cross-validation of the recipe says, as entries of a card.
+
+    Args:
+        record: of the cross-validation.
+        networks: what was cross-validated, in words.
+    """
     found = []
     for summary in record.structures:
         dice = summary.metric("dice")
@@ -127,7 +136,7 @@ def crossval_metrics(record: Evaluation) -> tuple[Metric, ...]:
             Metric(
                 name=f"{summary.structure} Dice, covid20, cross-validated",
                 value=round(dice.mean, 4),
-                protocol=f"{record.title}: networks of this recipe, each volume by one that has not seen its patient, "
+                protocol=f"{record.title}: {networks}, each volume by one that has not seen its patient, "
                 f"threshold from {summary.threshold_from}; mean over {dice.volumes} volumes{span}",
                 cases={
                     volume.volume: round(score.scores.dice, 4)
@@ -152,7 +161,14 @@ def metrics(results: dict[str, dict[str, float]]) -> tuple[Metric, ...]:
     )
 
 
-def release(card: ModelCard, run: Path, data: Path, folder: Path, crossval: Path | None = None) -> ModelCard:
+def release(
+    card: ModelCard,
+    run: Path,
+    data: Path,
+    folder: Path,
+    crossval: Path | None = None,
+    networks: str = CROSS_VALIDATED,
+) -> ModelCard:
     """Exports the averaged weights of a run, measures the export, writes its card into ``folder``.
 
     Args:
@@ -160,18 +176,23 @@ def release(card: ModelCard, run: Path, data: Path, folder: Path, crossval: Path
         run: folder of the run, or a checkpoint.
         data: folder of the data sets.
         folder: folder of cards and weights.
-        crossval: ``evaluation.json`` of a cross-validation of the recipe; its scores and its interval of the
-            involvement go into the card.
+        crossval: folder of a cross-validation of the recipe; its scores go into the card, and the interval of the
+            involvement that its out-of-fold predictions give.
+        networks: what was cross-validated, in words.
     """
     network = LiteUNet(UNetConfig(pretrained=False))
     network.load_state_dict(weights_of(run / LAST if run.is_dir() else run))
     written = export(network, card, folder)
     told: tuple[Metric, ...] = ()
     if crossval is not None:
-        record = Evaluation.model_validate_json(crossval.read_bytes())
-        told = crossval_metrics(record)
-        volumes = at_threshold(record.volumes, card.thresholds[CHANNELS.index("infection")])
-        band = fit_band(volumes, protocol=f"{record.title}, {len(volumes)} volumes", coverage=BAND_COVERAGE)
+        record = Evaluation.model_validate_json((crossval / RECORD).read_bytes())
+        told = crossval_metrics(record, networks)
+        folds = [
+            FoldScores.model_validate_json(path.read_bytes()) for path in sorted(crossval.glob(f"fold-*/{SCORES}"))
+        ]
+        scored = [volume for fold in folds for volume in fold.volumes]
+        volumes = at_threshold(scored, card.thresholds[CHANNELS.index("infection")])
+        band = fit_band(volumes, protocol=f"{record.title}: {networks}, {len(volumes)} volumes", coverage=BAND_COVERAGE)
         written = replace(written, involvement_interval=band)
     measured = replace(written, metrics=(*told, *metrics(score(SliceSegmenter(written), data))))
     (folder / f"{measured.name}.json").write_text(measured.to_json(), encoding="utf-8")
@@ -186,13 +207,16 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
     parser.add_argument("--size", type=int, default=256, help="side of the network input")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="folds of covid20 learned from")
-    parser.add_argument("--crossval", type=Path, help="evaluation.json of a cross-validation of the recipe")
+    parser.add_argument("--crossval", type=Path, help="folder of a cross-validation of the recipe")
+    parser.add_argument("--crossval-of", default=CROSS_VALIDATED, help="what was cross-validated, in words")
     parser.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel is infected")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     drafted = draft(arguments.size, arguments.data, arguments.folds, arguments.threshold)
-    card = release(drafted, arguments.run, arguments.data, arguments.to, arguments.crossval)
+    card = release(
+        drafted, arguments.run, arguments.data, arguments.to, arguments.crossval, networks=arguments.crossval_of
+    )
     for metric in card.metrics:
         logger.info("%-26s %.4f  %s", metric.name, metric.value, metric.cases)
 

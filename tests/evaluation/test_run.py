@@ -94,8 +94,8 @@ def test_volumes_learned_from_are_left_out(slices: Path, tmp_path: Path, monkeyp
 def test_thresholds_come_from_other_patients(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groundglass.evaluation.results.save", lambda record, folder: None)
     data = read_data(slices)
-    # So unsure that 0.5 finds no infection: only a chosen threshold does.
-    unsure = painter(("nobody",), doubt=120)
+    # So unsure that the threshold of the card finds no infection: only a chosen one does.
+    unsure = painter(("nobody",), doubt=160)
     plain = evaluate(data.of_folds([0]), unsure, tmp_path / "plain", OPTIONS)
     chosen = evaluate(data.of_folds([0]), unsure, tmp_path / "chosen", OPTIONS, validation=data.of_folds([1]))
     before, after = plain.of("infection"), chosen.of("infection")

@@ -93,6 +93,19 @@ def test_gas_in_the_oesophagus_is_left_out() -> None:
     assert np.count_nonzero(found[gas]) < 0.1 * np.count_nonzero(gas)
 
 
+def test_emphysema_behind_the_trachea_stays_lung() -> None:
+    chest = Chest()
+    volume, truth = chest.build()
+    # An inflated lung reaches behind the trachea; a dark spot of it lies where gas in the oesophagus would be.
+    truth[64:90, 22:34, 46:74] = 1
+    volume.values[truth == 1] = -880.0
+    bulla = np.zeros(truth.shape, bool)
+    bulla[65:71, 26:32, 50:70] = True
+    volume.values[bulla] = -960.0
+    found = segment_lungs(probability_of(truth > 0), volume).labels
+    assert np.count_nonzero(found[bulla]) > 0.99 * np.count_nonzero(bulla)
+
+
 def test_even_fat_beside_the_lung_is_no_lung() -> None:
     volume, truth = Chest(spacing=(2.0, 2.0, 4.0)).build()
     wall = int(np.argwhere(truth[:, 70, 40] == 1).max())

@@ -204,7 +204,7 @@ def test_thresholds_from_a_validation_fold(slices: Path, tmp_path: Path) -> None
         assert plan.learn is not None
         assert not {plan.fold, *(plan.validation_folds or ())} & set(plan.learn)
     # Unsure networks: at the card's 0.5 they find nothing.
-    record = run_folds(data, tmp_path, honest, options, doubt=120)
+    record = run_folds(data, tmp_path, honest, options, doubt=160)
     assert record.of("infection").metric("dice").mean > 0.9  # type: ignore[union-attr]
     assert all(fold.thresholds["infection"] < 0.41 for fold in record.folds)
     with pytest.raises(OptionError, match="2 folds; expected at least 3"):
@@ -213,7 +213,7 @@ def test_thresholds_from_a_validation_fold(slices: Path, tmp_path: Path) -> None
 
 def test_thresholds_from_the_other_folds(slices: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, thresholds="others")
-    record = run_folds(read_data(slices), tmp_path, honest, options, doubt=120)
+    record = run_folds(read_data(slices), tmp_path, honest, options, doubt=160)
     assert record.of("infection").metric("dice").mean > 0.9  # type: ignore[union-attr]
     assert "other folds" in record.of("infection").threshold_from  # type: ignore[union-attr]
 

@@ -20,6 +20,9 @@ WALL_MM = 1.5
 ASIDE_MM = 18.0
 BEHIND_MM = (8.0, 35.0)
 OESOPHAGUS_MM2 = 400.0
+RIM_MM = 4.0
+WALL_HU = -750.0
+"""Median HU from which the `RIM_MM` around a dark spot hold a wall; emphysema has no more than -850 there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
 
     The trachea is the longest chain of round dark spots near the midline, each overlapping the one above, that
     starts in the upper half of the scan. From there the lumen is followed downwards; a spot too large for an airway
-    (a leak into emphysema) ends its branch. A dark spot close behind the trachea is gas in the oesophagus.
+    (a leak into emphysema) ends its branch. A dark spot close behind the trachea with a wall is gas in the oesophagus;
+    without one it is emphysema of the lung beside it.
 
     Args:
         hu: (slice, y, x) Hounsfield units.
@@ -61,13 +65,16 @@ def airways(hu: NDArray[np.float32], spacing: tuple[float, float, float], middle
     chains = _chains(pictures, spacing, middle)
     if not chains:
         return found
+    element = ellipse(WALL_MM / spacing[1] + 0.5, WALL_MM / spacing[0] + 0.5)
+    rim = ellipse(RIM_MM / spacing[1], RIM_MM / spacing[0])
     trachea = max(chains, key=len)
     _follow(pictures, found, trachea)
     for z, tube in trachea.items():
         for spot in pictures[z][1]:
             if _behind(spot, tube, spacing):
-                found[z] |= pictures[z][0] == spot.label
-    element = ellipse(WALL_MM / spacing[1] + 0.5, WALL_MM / spacing[0] + 0.5)
+                gas = np.asarray(pictures[z][0] == spot.label, dtype=np.uint8)
+                if _has_wall(gas, hu[z], rim):
+                    found[z] |= gas
     for index in np.flatnonzero(found.any(axis=(1, 2))):
         found[index] = cv2.dilate(found[index], element)
     return found
@@ -143,6 +150,12 @@ def _behind(spot: Lumen, trachea: Lumen, spacing: tuple[float, float, float]) ->
     aside = abs(spot.column - trachea.column) * spacing[0]
     behind = (trachea.row - spot.row) * spacing[1]
     return aside <= ASIDE_MM and BEHIND_MM[0] <= behind <= BEHIND_MM[1] and spot.area_mm2 <= OESOPHAGUS_MM2
+
+
+def _has_wall(spot: Stack, plane: NDArray[np.float32], element: Stack) -> bool:
+    """Whether what lies around a spot of a slice is denser than lung."""
+    around = cv2.dilate(spot, element) & (1 - spot)
+    return bool(np.median(plane[around > 0]) > WALL_HU) if around.any() else False
 
 
 def _follow(pictures: list[Spots], found: Stack, trachea: Chain) -> None:

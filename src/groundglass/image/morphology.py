@@ -92,7 +92,11 @@ def bounding_box(array: NDArray[np.generic]) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+Labels = NDArray[np.unsignedinteger[Any]]
+"""Labels of components, in 16 bits where so many suffice and in 32 bits otherwise."""
+
+
+def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[Labels, NDArray[np.int64]]:
     """Connected components of a mask or of labels (then each label by itself).
 
     Args:
@@ -103,10 +107,10 @@ def components(stack: NDArray[np.generic], *, connectivity: int = 6) -> tuple[ND
         Labels from 1, and the voxels of every label (index 0: background).
     """
     labels = cc3d.connected_components(stack, connectivity=connectivity)
-    return np.asarray(labels, dtype=np.uint32), _sizes(labels)
+    return labels, _sizes(labels)
 
 
-def _sizes(labels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int64]:
+def _sizes(labels: Labels) -> NDArray[np.int64]:
     """Voxels of every label, run by run: labels change rarely, and `bincount` copies each voxel to eight bytes."""
     flat = labels.ravel(order="K")
     sizes = np.zeros(int(labels.max(initial=0)) + 1, dtype=np.int64)
@@ -126,5 +130,8 @@ def without_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: in
     keep = np.asarray(sizes >= smallest, dtype=np.uint8)
     keep[0] = 0
     cleaned = np.zeros_like(stack)
-    cleaned[box] = keep[labels]
+    # In the order of memory, piece by piece: numpy widens every label to eight bytes when it looks it up.
+    order = (2, 1, 0) if stack.ndim == 3 and stack.flags.f_contiguous else tuple(range(stack.ndim))
+    for target, numbers in zip(cleaned[box].transpose(order), labels.transpose(order), strict=True):
+        target[...] = keep[numbers]
     return cleaned

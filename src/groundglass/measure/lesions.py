@@ -39,10 +39,11 @@ def lesions(lungs: LabelMap, infection: LabelMap) -> Lesions | None:
     box = _box(lungs.labels)
     if box is None:
         return None
-    lung = np.asarray(lungs.labels[box])
-    infected = np.asarray((infection.labels[box] > 0) & (lung > 0))
-    volumes, sides = _pieces(infected, lung, lungs.geometry.voxel_ml)
-    coarse = _Coarse.of(lung, infected, lungs.geometry)
+    lung, lesion = lungs.labels[box], infection.labels[box]
+    coarse = _Coarse.of(lung, lesion, lungs.geometry)
+    volumes, sides = _pieces(lung, lesion, lungs.geometry.voxel_ml)
+    bilateral = set(sides.tolist()) == set(_SIDES)
+    volumes, sides = volumes[volumes >= SMALLEST_ML], sides[volumes >= SMALLEST_ML]
     near, behind = _shares(coarse, _peripheral), _shares(coarse, _posterior)
     return Lesions(
         count=len(volumes),
@@ -51,7 +52,7 @@ def lesions(lungs: LabelMap, infection: LabelMap) -> Lesions | None:
         smallest_ml=SMALLEST_ML,
         largest_ml=[float(volume) for volume in volumes[:LISTED]],
         median_ml=float(np.median(volumes)) if len(volumes) else None,
-        bilateral=all((infected & (lung == side)).any() for side in _SIDES),
+        bilateral=bilateral,
         peripheral_percent=near[0],
         peripheral_lung_percent=near[1],
         posterior_percent=behind[0],
@@ -67,22 +68,35 @@ def _box(labels: NDArray[np.uint8] | Mask) -> tuple[slice, slice, slice] | None:
     return x, y, z
 
 
-def _pieces(infected: Mask, lung: NDArray[np.uint8], voxel_ml: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Volumes of the pieces in millilitres, the largest first, and the lung that each lies in."""
-    box = _box(infected)
+def _pieces(
+    lung: NDArray[np.uint8], lesion: NDArray[np.uint8], voxel_ml: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Volumes of the pieces in millilitres, the largest first, and the lung that each lies in.
+
+    Pieces of the two lungs never join, however close the lungs are; one lung after the other takes half the memory.
+    """
+    volumes: list[NDArray[np.float64]] = [np.zeros(0)]
+    sides = [np.zeros(0, dtype=np.int64)]
+    for side in _SIDES:
+        counts = _voxels(lung, lesion, side)
+        volumes.append(np.asarray(counts * voxel_ml, dtype=np.float64))
+        sides.append(np.full(len(counts), side))
+    volume, where = np.concatenate(volumes), np.concatenate(sides)
+    kept = np.argsort(-volume, kind="stable")
+    return volume[kept], where[kept]
+
+
+def _voxels(lung: NDArray[np.uint8], lesion: NDArray[np.uint8], side: int) -> NDArray[np.int64]:
+    """Voxels of each piece of infection in one lung."""
+    one = np.asarray(lung == side)
+    np.logical_and(one, lesion, out=one)
+    box = _box(one)
     if box is None:
-        return np.zeros(0), np.zeros(0, dtype=np.int64)
-    infected, lung = infected[box], lung[box]
-    # Pieces of the two lungs never join, however close the lungs are. Slice by slice, in the order of memory.
-    sides = np.multiply(lung, infected, dtype=np.uint8).T
-    labels, counts = components(sides, connectivity=26)
-    volumes = np.asarray(counts[1:] * voxel_ml, dtype=np.float64)
-    kept = np.flatnonzero(volumes >= SMALLEST_ML)
-    kept = kept[np.argsort(-volumes[kept], kind="stable")]
-    first = np.zeros(len(counts), dtype=np.int64)
-    for numbers, side in zip(labels, sides, strict=True):
-        first[numbers] = side
-    return np.asarray(volumes[kept], dtype=np.float64), np.asarray(first[kept + 1])
+        return np.zeros(0, dtype=np.int64)
+    # (z, y, x): slice by slice, as in memory.
+    pieces = np.ascontiguousarray(one[box].T).view(np.uint8)
+    del one
+    return components(pieces, connectivity=26)[1][1:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,11 +116,13 @@ class _Coarse:
     steps: NDArray[np.float64]
 
     @classmethod
-    def of(cls, lung: NDArray[np.uint8], infected: Mask, geometry: Geometry) -> _Coarse:
+    def of(cls, lung: NDArray[np.uint8], lesion: NDArray[np.uint8], geometry: Geometry) -> _Coarse:
         every = [max(1, round(_GRID_MM / step)) for step in geometry.spacing]
         chosen = tuple(slice(step // 2, None, step) for step in every)
         spacing = np.multiply(every, geometry.spacing)
-        return cls(lung[chosen], infected[chosen], spacing, geometry.affine[1, :3] * every)
+        sparse = lung[chosen].copy()
+        infected = np.asarray((lesion[chosen] > 0) & (sparse > 0))
+        return cls(sparse, infected, spacing, geometry.affine[1, :3] * every)
 
 
 def _peripheral(coarse: _Coarse, side: int) -> Mask:

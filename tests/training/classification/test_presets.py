@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from groundglass.errors import PresetError
+from groundglass.errors import DatasetError, PresetError
 from groundglass.image.stages import classical_lungs
 
 pytest.importorskip("torch")
@@ -18,6 +19,7 @@ from groundglass.training.classification.nets.simple import CBR
 from groundglass.training.classification.presets import CLASSIFICATION, is_classifier, load_classifier
 from groundglass.training.classification.run import train
 from groundglass.training.presets import available_presets
+from tests.training.classification.conftest import slice_picture
 
 NAMES = available_presets(CLASSIFICATION)
 SOURCES = {
@@ -96,3 +98,19 @@ def test_a_network_learns_what_is_easy(dataset: Path, tmp_path: Path) -> None:
     train(preset, dataset, tmp_path / "run", lungs=lungs)  # type: ignore[arg-type]
     losses = [float(line.split(",")[1]) for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_slices_of_one_class_are_refused_and_open_labels_are_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["file,label,patient"]
+    for label in ("COVID", "NonCOVID"):
+        (tmp_path / label).mkdir()
+        for number in range(5):
+            cv2.imwrite(str(tmp_path / label / f"{number}.png"), slice_picture(rng, label))
+            rows.append(f"{label}/{number}.png,{label},{label}{number}")
+    (tmp_path / "images.csv").write_text("\n".join(rows) + "\n")
+    preset = load_classifier("threeclass-simple").model_copy(update={"epochs": 1, "size": 32})
+    with pytest.raises(DatasetError, match=r"found: 3 COVID; expected .*left out.*3 NonCOVID.*\"binary\""):
+        train(preset, tmp_path, tmp_path / "run")
+    told = train(preset.model_copy(update={"classes": "binary"}), tmp_path, tmp_path / "run")
+    assert told.result["slices"]["train"] == 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from groundglass.image.stages import at_stage, classical_lungs
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.records import LabelledSlice
 
+logger = logging.getLogger(__name__)
 Grey = NDArray[np.uint8]
 LungFinder = Callable[[Sequence[NDArray[np.generic]]], list[Grey]]
 WHOLE_SLICE = {"original", "background-removed"}
@@ -46,6 +49,26 @@ def class_of(label: str, preset: ClassifierPreset) -> int | None:
     if preset.classes == "binary":
         return int(label != "COVID")
     return preset.class_names.index(label) if label in preset.class_names else None
+
+
+def require_two_classes(slices: Sequence[LabelledSlice], preset: ClassifierPreset) -> None:
+    """Refuses to learn from slices of a single class; says which labels name none of the preset's classes.
+
+    Raises:
+        DatasetError: fewer than two classes are left.
+    """
+    used = Counter(one.label for one in slices if class_of(one.label, preset) is not None)
+    unused = Counter(one.label for one in slices if class_of(one.label, preset) is None)
+    left_out = ", ".join(f"{count} {label}" for label, count in sorted(unused.items()))
+    if len({class_of(label, preset) for label in used}) < 2:
+        told = ", ".join(f"{count} {label}" for label, count in sorted(used.items())) or "none"
+        hint = f'; left out, for they do not say which class: {left_out}; set classes = "binary"' if unused else ""
+        raise DatasetError(
+            f"{preset.name} learns to tell {', '.join(preset.class_names)}; training slices found: {told}; expected "
+            f"slices of two of these classes at least{hint}"
+        )
+    if unused:
+        logger.info("left out, for they do not say which of %s: %s", ", ".join(preset.class_names), left_out)
 
 
 def network_lungs(images: Sequence[NDArray[np.generic]]) -> list[Grey]:

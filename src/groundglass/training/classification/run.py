@@ -20,7 +20,14 @@ from groundglass.evaluation.classification import Estimate, binary_scores, confu
 from groundglass.io.write import atomic_write_bytes
 from groundglass.progress import Progress, silent
 from groundglass.training.classification.changes import Changes, changed_view
-from groundglass.training.classification.examples import Examples, LungFinder, balance, make_examples, with_smote
+from groundglass.training.classification.examples import (
+    Examples,
+    LungFinder,
+    balance,
+    make_examples,
+    require_two_classes,
+    with_smote,
+)
 from groundglass.training.classification.losses import open_label_loss
 from groundglass.training.classification.nets.build import build
 from groundglass.training.classification.nets.simple import SliceNetwork
@@ -93,6 +100,7 @@ def train(
 
 def _examples(split: Split, preset: ClassifierPreset, lungs: LungFinder | None) -> dict[str, Examples]:
     members = {"train": split.train, "val": split.val, "test": split.test}
+    require_two_classes(split.train, preset)
     parts = {name: make_examples(part, preset, lungs=lungs) for name, part in members.items() if part}
     if preset.smote:
         parts["train"] = with_smote(parts["train"])

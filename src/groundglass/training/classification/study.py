@@ -38,6 +38,7 @@ class Grid(BaseModel):
         epochs: of every run; each preset's own when None.
         size: side of the pictures; each preset's own when None.
         batch: slices per step; each preset's own when None.
+        classes: ``binary`` (COVID or not) or ``three``; each preset's own when None.
         lungs: what finds the lungs.
         seed: of splits, weights and changes; the same for all, so that all see the same patients.
     """
@@ -51,6 +52,7 @@ class Grid(BaseModel):
     epochs: int | None = Field(default=None, ge=1)
     size: int | None = Field(default=None, ge=16)
     batch: int | None = Field(default=None, ge=1)
+    classes: Literal["binary", "three"] | None = None
     lungs: Literal["network", "classical"] = "network"
     seed: int = 0
 
@@ -91,7 +93,13 @@ def load_grid(path: Path) -> Grid:
 
 def runs_of(grid: Grid) -> Iterator[tuple[ClassifierPreset, str, Stage, Configuration]]:
     """Every run of a grid: the preset as it is trained, model, stage and configuration."""
-    shared = {"epochs": grid.epochs, "size": grid.size, "batch": grid.batch, "lungs": grid.lungs}
+    shared = {
+        "epochs": grid.epochs,
+        "size": grid.size,
+        "batch": grid.batch,
+        "lungs": grid.lungs,
+        "classes": grid.classes,
+    }
     given = {key: value for key, value in shared.items() if value is not None}
     for model, stage, configuration in product(grid.models, grid.stages, grid.configurations):
         switches = {"class_weights": "classw" in configuration, "augmentation": "dataaug" in configuration}

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from groundglass.errors import OptionError
 from groundglass.progress import Progress
+from groundglass.training.arithmetic import bf16_is_fast
 from groundglass.training.callbacks import BEST, LAST, WATCHED, AtomicCheckpoints, History, StepProgress
 from groundglass.training.data import Numbers, Plan, TrainingSlices, WatchedSlices, quiet_worker
 from groundglass.training.material import Material
@@ -73,8 +74,7 @@ def precision_name(wanted: str) -> Any:  # noqa: ANN401 - one of Lightning's own
             raise OptionError("precision fp16 needs a GPU; expected bf16 or fp32 on a CPU")
         return "16-mixed"
     if wanted == "auto":
-        fast = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_avx512_bf16_supported()
-        return "bf16-mixed" if fast else "32-true"
+        return "bf16-mixed" if bf16_is_fast() else "32-true"
     return "bf16-mixed" if wanted == "bf16" else "32-true"
 
 

@@ -7,9 +7,10 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from groundglass.evaluation.classification import Estimate, binary_scores, confusion, macro_scores
 from groundglass.io.write import atomic_write_bytes
 from groundglass.progress import Progress, silent
+from groundglass.training.arithmetic import bf16_is_fast
 from groundglass.training.classification.changes import Changes, changed_view
 from groundglass.training.classification.examples import (
     Examples,
@@ -38,6 +40,7 @@ from groundglass.training.classification.splits import Split, split_slices, with
 logger = logging.getLogger(__name__)
 
 CHECKPOINT, BEST, RESULT, LOG, CURVES = "checkpoint.pt", "best.pt", "result.json", "log.csv", "curves.png"
+T = TypeVar("T")
 CHANGES = Changes(whole_chance=1.0, mask_chance=0.0, blind_chance=0.0, lettering_chance=0.1, hole_chance=0.1)
 
 
@@ -107,6 +110,15 @@ def _examples(split: Split, preset: ClassifierPreset, lungs: LungFinder | None) 
     return parts
 
 
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, in order; a thread makes the next one while the caller works on one."""
+    with ThreadPoolExecutor(max_workers=1) as helper:
+        coming = helper.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = helper.submit(next, items, None)
+            yield item
+
+
 class Learner:
     """A network, its optimiser and what it learns from."""
 
@@ -116,7 +128,7 @@ class Learner:
         count = len(preset.class_names)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = build(preset.network, count, pretrained=preset.pretrained, weights=preset.weights)
-        self.network: SliceNetwork = network.to(self.device)
+        self.network: SliceNetwork = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=preset.rate, weight_decay=preset.weight_decay)
         weights = balance(parts["train"].classes, count) if preset.class_weights else np.ones(count, np.float32)
         self.class_weights = torch.from_numpy(weights).to(self.device)
@@ -128,7 +140,7 @@ class Learner:
             self._load(folder / CHECKPOINT)
         while self.epoch < self.preset.epochs:
             rng = np.random.default_rng([self.seed, self.epoch])
-            losses = [self._update(batch, rng) for batch in self._batches(rng)]
+            losses = [self._update(images, classes) for images, classes in ahead(self._batches(rng))]
             self.epoch += 1
             ranked = self._watch()
             _append(folder / LOG, {"epoch": self.epoch, "loss": float(np.mean(losses)), **ranked})
@@ -140,21 +152,25 @@ class Learner:
         state = torch.load(folder / BEST, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
 
-    def _batches(self, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-        order = rng.permutation(len(self.parts["train"]))
-        count = max(1, len(order) // self.preset.batch)  # the last, smaller batch joins the others
-        yield from np.array_split(order, count)
-
-    def _update(self, batch: NDArray[np.int64], rng: np.random.Generator) -> float:
+    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Pictures, changed by chance where the preset says so, and their classes."""
         train = self.parts["train"]
-        images = train.images[batch]
-        if self.preset.augmentation:
-            blank = np.zeros_like(images[0])
-            images = np.stack([changed_view((one, blank, blank), self.preset.size, rng, CHANGES)[0] for one in images])
-        classes = torch.from_numpy(train.classes[batch]).to(self.device)
+        order = rng.permutation(len(train))
+        count = max(1, len(order) // self.preset.batch)  # the last, smaller batch joins the others
+        for batch in np.array_split(order, count):
+            images = train.images[batch]
+            if self.preset.augmentation:
+                blank = np.zeros_like(images[0])
+                changed = [changed_view((one, blank, blank), self.preset.size, rng, CHANGES)[0] for one in images]
+                images = np.stack(changed)
+            yield images, train.classes[batch]
+
+    def _update(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> float:
+        classes = torch.from_numpy(numbers).to(self.device)
         allowed = torch.nn.functional.one_hot(classes, len(self.preset.class_names))
         self.network.train()
-        logits = self.network(_tensor(images, self.device))
+        with self._arithmetic():
+            logits = self.network(_tensor(images, self.device)).float()
         loss = open_label_loss(logits, allowed, weights=self.class_weights[classes], gamma=self.preset.focal_gamma)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -177,11 +193,16 @@ class Learner:
     def probabilities(self, part: Examples) -> NDArray[np.float64]:
         """Probabilities (slice, class)."""
         self.network.eval()
-        found = [
-            torch.softmax(self.network(_tensor(part.images[i : i + 32], self.device)).float(), dim=1).cpu()
-            for i in range(0, len(part), 32)
-        ]
+        with self._arithmetic():
+            found = [
+                torch.softmax(self.network(_tensor(part.images[i : i + 32], self.device)).float(), dim=1).cpu()
+                for i in range(0, len(part), 32)
+            ]
         return np.asarray(torch.cat(found).numpy(), dtype=np.float64)
+
+    def _arithmetic(self) -> torch.autocast:
+        """bf16 where the processor has it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_is_fast())
 
     def _state(self) -> dict[str, Any]:
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}

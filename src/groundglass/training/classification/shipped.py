@@ -24,7 +24,7 @@ from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import SEGMENTATION
 from groundglass.training.classification.changes import Changes, changed_view
 from groundglass.training.classification.judging import views_of
-from groundglass.training.classification.lesion_fit import fit_lesions, telling
+from groundglass.training.classification.lesion_fit import MEASURED_ON, fit_lesions, telling
 from groundglass.training.classification.losses import open_label_loss
 from groundglass.training.classification.nets.lesion import LesionClassifier
 from groundglass.training.classification.nets.lite import LiteClassifier, Maps
@@ -38,8 +38,6 @@ BEST = "best.pt"
 Kind = Literal["lesions", "lungs"]
 OTHER_SHARE = 0.10
 """How often a source without a share of its own is drawn, before the shares are made to add up to 1."""
-MEASURED_ON = 64
-"""Slices on which the statistics of a start from an ONNX file are measured."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
   the Kaggle and of the Zenodo copy).
 - A CSV file: columns `image` and one or more of `lungs`, `infection`; optional `volume`, `patient`, `fold`,
   `spacing_mm` (rows, columns and slices, separated by blanks). Paths are relative to the CSV file.
+- `scans.csv`, or a folder per case with `ct`, `lungs` and/or `infection`, as training reads them (`scans.py`).
 - Any other folder: label maps alone, to be compared with predictions of the same file names.
 """
 
@@ -18,9 +19,9 @@ from pathlib import Path
 
 from groundglass.errors import InputNotFoundError, OptionError, UnreadableFileError, UnsupportedFormatError
 from groundglass.evaluation.cases import CaseKind, LabelledCase, Spacing
+from groundglass.evaluation.scans import SCAN_ENDINGS, SCAN_TABLES, case_folders, listed_scans
 from groundglass.io.options import case_name
 
-SCAN_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha")
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 _FOLDERS = {
     "images": ("ct_scans", "COVID-19-CT-Seg_20cases"),
@@ -89,13 +90,22 @@ def read_data(path: Path, *, structure: str = "infection") -> LabelledData:
     if not path.exists():
         raise InputNotFoundError(f"{path} does not exist; expected a folder or a CSV file of labelled data")
     if path.is_file():
-        return _from_table(path)
+        return _from_scans(path) if path.name in SCAN_TABLES else _from_table(path)
     for folder in (path, path / "covid20"):
         if (folder / "slices.csv").is_file():
             return _from_slices(folder)
     if _subfolder(path, "images") is not None:
         return _from_volumes(path)
+    for name in SCAN_TABLES:
+        if (path / name).is_file():
+            return _from_scans(path / name)
+    if cases := case_folders(path):
+        return LabelledData(path.name, "folder per case", cases, {})
     return _from_label_maps(path, structure)
+
+
+def _from_scans(table: Path) -> LabelledData:
+    return LabelledData(table.parent.name, "list of scans", listed_scans(table), {})
 
 
 def _from_slices(folder: Path) -> LabelledData:
@@ -164,8 +174,9 @@ def _from_label_maps(folder: Path, structure: str) -> LabelledData:
         cases.append(LabelledCase(case_name(path), case_name(path), kind, (), {structure: (path,)}))
     if not cases:
         raise UnsupportedFormatError(
-            f"{folder} holds no labelled data; expected slices.csv with ct/, lung/ and infection/, or ct_scans/ with "
-            "lung_mask/ and infection_mask/, or label maps (NIfTI, NRRD, MHA, PNG)"
+            f"{folder} holds no labelled data; expected slices.csv with ct/, lung/ and infection/; ct_scans/ with "
+            "lung_mask/ and infection_mask/; scans.csv (ct, patient, lungs, infection); a folder per case with ct and "
+            "lungs or infection; or label maps (NIfTI, NRRD, MHA, PNG)"
         )
     return LabelledData(folder.name, "label maps", tuple(cases), {})
 

@@ -36,6 +36,7 @@ from groundglass.training.classification.nets.simple import SliceNetwork
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.readers import read_data
 from groundglass.training.classification.splits import Split, split_slices, without_twins
+from groundglass.training.nets.depthwise import quicken_depthwise
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class Learner:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = build(preset.network, count, pretrained=preset.pretrained, weights=preset.weights)
         self.network: SliceNetwork = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quicken_depthwise(self.network)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=preset.rate, weight_decay=preset.weight_decay)
         weights = balance(parts["train"].classes, count) if preset.class_weights else np.ones(count, np.float32)
         self.class_weights = torch.from_numpy(weights).to(self.device)

@@ -185,6 +185,22 @@ def test_a_wrong_table_is_explained(text: str, words: str, pictures: Path, tmp_p
         recognise(copy)
 
 
+def test_two_labelled_sets_are_both_learned_from(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        folder = write_pictures(tmp_path / "both" / name, patients=2, slices=3)
+        table = folder / "slices.csv"
+        head, *rows = table.read_text().splitlines()
+        place = head.split(",").index("volume")
+        marked = [
+            ",".join(f"{name}-{part}" if at == place else part for at, part in enumerate(row.split(",")))
+            for row in rows
+        ]
+        table.write_text("\n".join([head, *marked]) + "\n")
+    choices = (SourceChoice(folder="ours", weight=3.0), SourceChoice(folder="theirs", weight=1.0))
+    found = find_volumes(tmp_path / "both", choices)
+    assert {name: len(volumes) for name, volumes in found.items()} == {"labelled in ours": 2, "labelled in theirs": 2}
+
+
 def test_a_folder_without_data_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no training data found.*slices\.csv"):
         find_volumes(tmp_path, (SourceChoice(),))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
 from groundglass.image.prepare import Kind
-from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across
+from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across, smooth_alike
 from groundglass.inference.classify import SliceClassifier
 from groundglass.inference.looking import Maps, look_near_lungs, may_show_lung, near_lungs
 from groundglass.inference.lung_frames import AIR_HU, LungFrames
@@ -248,6 +248,8 @@ def picture_channels(
 ) -> list[dict[str, NDArray[np.uint8]]]:
     """Channel -> probability of each picture, at its own size.
 
+    Pictures that follow each other in a volume are smoothed from one to the next (see `smooth_alike`).
+
     Args:
         pictures: the pictures.
         segmenter: the network.
@@ -260,4 +262,5 @@ def picture_channels(
     for result in segmenter.stream(frames.shown(images), kind="picture"):
         maps.append(dict(zip(segmenter.card.channels, frames.whole(result), strict=True)))
         progress(len(maps), len(images))
+    smooth_alike(maps, images)
     return maps

@@ -52,8 +52,9 @@ def find_volumes(data: Path, choices: tuple[SourceChoice, ...]) -> dict[str, lis
 
 
 def source_name(choice: SourceChoice) -> str:
-    """What a source is called in logs."""
-    return choice.layout if choice.layout != "auto" else "labelled"
+    """What a source is called in logs: its layout and its folder, of which several sets may share either."""
+    kind = choice.layout if choice.layout != "auto" else "labelled"
+    return f"{kind} in {choice.folder}" if choice.folder else kind
 
 
 def recognise(folder: Path) -> list[LabelledVolume]:

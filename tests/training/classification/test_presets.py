@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 import torch
 
 from groundglass.training.classification.gradcam import grad_cam
-from groundglass.training.classification.nets.build import build
+from groundglass.training.classification.nets.build import NETWORKS, NetworkName, build
 from groundglass.training.classification.nets.simple import CBR
 from groundglass.training.classification.presets import CLASSIFICATION, is_classifier, load_classifier
 from groundglass.training.classification.run import train
@@ -47,6 +47,15 @@ def test_every_classifier_of_the_sources_is_there() -> None:
     assert not is_classifier("lungs-infection")
     with pytest.raises(PresetError):
         load_classifier("lungs-infection")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_with_random_weights_tells_pictures_apart(network: NetworkName) -> None:
+    torch.manual_seed(0)
+    clouds = torch.nn.functional.interpolate(torch.rand(6, 1, 9, 9), 64, mode="bilinear") * 255
+    with torch.no_grad():
+        answers = build(network, 3).train()(clouds)
+    assert float(answers.std(dim=0).mean()) > 0.01
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -65,7 +65,27 @@ def backbone(name: str, *, pretrained: bool, weights: str = "") -> tuple[nn.Modu
             return _Backbone(kind.from_pretrained(place, local_files_only=not Path(place).is_dir())), channels
         except OSError:
             logger.warning("no ImageNet weights for %s in %s: it starts from random weights", name, place)
-    return _Backbone(kind(_config(name))), channels
+    fresh = _Backbone(kind(_config(name)))
+    if name in EFFICIENTNETS:
+        _initialise(fresh)
+    return fresh, channels
+
+
+@torch.no_grad()
+def _initialise(network: nn.Module) -> None:
+    """Random weights as Tan and Le draw them: variance 2 / (pixels of the kernel x outputs of a group).
+
+    transformers draws those of the batch normalisations too, around 0 instead of 1: after a few blocks nothing is left
+    of a picture, and the network cannot learn.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.weight[0, 0].numel() * module.out_channels / module.groups
+            module.weight.normal_(0.0, (2.0 / fan_out) ** 0.5)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
 
 
 def large(name: str, classes: int, *, pretrained: bool, weights: str = "", cnn_head: bool = False) -> SliceNetwork:

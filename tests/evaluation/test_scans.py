@@ -51,7 +51,7 @@ def test_a_folder_per_case_is_read_as_training_reads_it(volumes: Path, tmp_path:
     for case in ("anna", "berta"):
         (tmp_path / "cases" / case).mkdir(parents=True)
         shutil.copy(volumes / SCAN, tmp_path / "cases" / case / "ct.nii.gz")
-    shutil.copy(volumes / LUNG, tmp_path / "cases" / "anna" / "lungs.nii.gz")
+    shutil.copy(volumes / LUNG, tmp_path / "cases" / "anna" / "Lungs.nii.gz")
     shutil.copy(volumes / LESION, tmp_path / "cases" / "berta" / "infection_mask.nii.gz")
     (tmp_path / "cases" / "neither").mkdir()
     data = read_data(tmp_path / "cases")

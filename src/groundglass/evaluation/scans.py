@@ -72,6 +72,6 @@ def _named(folder: Path, names: tuple[str, ...]) -> Path | None:
     children = sorted(folder.iterdir())
     for name in names:
         for child in children:
-            if case_name(child) == name and (child.is_dir() or child.name.lower().endswith(SCAN_ENDINGS)):
+            if case_name(child).lower() == name and (child.is_dir() or child.name.lower().endswith(SCAN_ENDINGS)):
                 return child
     return None

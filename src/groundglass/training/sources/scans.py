@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.errors import DatasetError
+from groundglass.evaluation import scans
 from groundglass.io.read import read_input
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
 from groundglass.training.sources.pictures import fold_of, read_rows
@@ -16,9 +17,6 @@ from groundglass.training.sources.volume import LabelledVolume, labelled_sample
 from groundglass.volume import CTVolume
 
 SCANS = (".nii", ".nii.gz", ".mha", ".nrrd")
-CT_NAMES = ("ct", "scan", "image", "volume")
-LUNG_NAMES = ("lungs", "lung", "lung_mask")
-INFECTION_NAMES = ("infection", "infection_mask", "lesion")
 PUBLIC_FOLDERS = {
     "ct": ("ct_scans", "covid-19-ct-seg_20cases"),
     "lungs": ("lung_mask",),
@@ -106,28 +104,17 @@ def _stem(path: Path) -> str:
     return next((name.removesuffix(end) for end in (".nii.gz", *SCANS) if name.endswith(end)), name)
 
 
-def _named(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The scan or folder inside a case folder that bears one of the names."""
-    children = sorted(folder.iterdir())
-    for name in names:
-        for child in children:
-            if _stem(child) == name and (child.is_dir() or child.name.lower().endswith(SCANS)):
-                return child
-    return None
-
-
 def case_folders(folder: Path) -> list[LabelledVolume]:
     """One folder per case: ``ct.nii.gz`` (or a DICOM folder ``ct``) beside ``lungs.nii.gz`` and ``infection.nii.gz``.
 
     The folder's name is the patient.
     """
-    volumes = []
-    for case in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        names = {"ct": CT_NAMES, "lungs": LUNG_NAMES, "infection": INFECTION_NAMES}
-        files = {key: path for key, wanted in names.items() if (path := _named(case, wanted)) is not None}
-        if "ct" in files and len(files) > 1:
-            volumes.append(scan_volume(case.name, case.name, None, files))
-    return volumes
+    return [
+        scan_volume(
+            case.name, case.patient, None, {"ct": case.images[0]} | {key: path for key, (path,) in case.truth.items()}
+        )
+        for case in scans.case_folders(folder)
+    ]
 
 
 def listed_scans(table: Path) -> list[LabelledVolume]:

@@ -148,11 +148,10 @@ def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequenc
         for index, (first, second) in enumerate(pairwise(weights)):
             own, after = maps[index][channel], maps[min(index + 1, len(maps) - 1)][channel]
             if first + second > 0.0:
-                part = 1.0 / (first + second)
                 # A picture of another size has no weight, and could not be added.
-                around = before if not second else after if not first else None
-                if around is None:
-                    around = cv2.addWeighted(before, first * part, after, second * part, 0.0)
+                around = before if first else after
+                if first and second:
+                    around = cv2.addWeighted(before, first / (first + second), after, second / (first + second), 0.0)
                 middle = 1.0 / (1.0 + first + second)
                 maps[index][channel] = np.asarray(cv2.addWeighted(own, middle, around, 1.0 - middle, 0.0), np.uint8)
             before = own

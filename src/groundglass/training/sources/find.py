@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from groundglass.errors import DatasetError
+from groundglass.evaluation.scans import SCAN_TABLES
 from groundglass.training.presets.model import SourceChoice
 from groundglass.training.sources.pictures import picture_table, picture_volumes
 from groundglass.training.sources.research import research_volume
@@ -14,7 +15,6 @@ from groundglass.training.sources.volume import LabelledVolume
 
 logger = logging.getLogger(__name__)
 BLANK = "blank"
-SCAN_TABLES = ("scans.csv", "cases.csv")
 LAYOUTS = (
     "slices as pictures with slices.csv (file, patient, fold); the public 20-volume set as downloaded (ct_scans/, "
     "lung_mask/, ...); scans.csv (ct, patient, lungs, infection); or a folder per case with ct.nii.gz and "

@@ -16,7 +16,6 @@ from groundglass.training.sources.pictures import fold_of, read_rows
 from groundglass.training.sources.volume import LabelledVolume, labelled_sample
 from groundglass.volume import CTVolume
 
-SCANS = (".nii", ".nii.gz", ".mha", ".nrrd")
 PUBLIC_FOLDERS = {
     "ct": ("ct_scans", "covid-19-ct-seg_20cases"),
     "lungs": ("lung_mask",),
@@ -101,7 +100,7 @@ def _channels(maps: dict[str, NDArray[np.uint8]]) -> dict[int, NDArray[np.bool_]
 
 def _stem(path: Path) -> str:
     name = path.name.lower()
-    return next((name.removesuffix(end) for end in (".nii.gz", *SCANS) if name.endswith(end)), name)
+    return next((name.removesuffix(end) for end in (".nii.gz", *scans.SCAN_ENDINGS) if name.endswith(end)), name)
 
 
 def case_folders(folder: Path) -> list[LabelledVolume]:

@@ -66,7 +66,7 @@ class ShippedConfig:
     """
 
     network: Kind = "lesions"
-    size: int = 192
+    size: int = 224
     ridge: float = 0.02
     steps: int = 1600
     batch: int = 24

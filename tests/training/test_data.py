@@ -28,8 +28,9 @@ from groundglass.training.sources.research import lung2d, medseg
 from groundglass.training.sources.scans import public_case
 from groundglass.training.sources.volume import LabelledVolume
 from groundglass.training.splits import check_leaks, split_volumes, with_folds
-from groundglass.training.steps.preparation import HuWindow, Resize
+from groundglass.training.steps.preparation import HuWindow, LungCrop, Resize
 from tests.support.dicom import write_series
+from tests.support.network import PLAIN, bright_network, with_card
 from tests.training.pictures import chest, write_pictures
 
 
@@ -235,6 +236,15 @@ def test_the_cache_follows_content_and_steps(pictures: Path, tmp_path: Path) -> 
     assert resized.slices[0].rows == 32
     assert len(loads) == 2
     assert not list(tmp_path.glob(".partial*"))
+
+
+def test_the_cache_follows_the_network_that_finds_the_lungs(pictures: Path, tmp_path: Path) -> None:
+    volume, folders = recognise(pictures)[0], []
+    for level in (100, 140, 100):
+        place = with_card(tmp_path / "run", bright_network(level=level), ["lung"], preprocessing=PLAIN)
+        folders.append(cached(volume, (LungCrop(lungs=str(place)),), tmp_path / "cache").folder)
+    assert folders[0] != folders[1]
+    assert folders[0] == folders[2]
 
 
 def test_half_a_cached_volume_is_never_found(pictures: Path, tmp_path: Path) -> None:

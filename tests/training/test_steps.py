@@ -17,13 +17,14 @@ from PIL import Image
 
 from groundglass.image.prepare import Preprocessing
 from groundglass.models.catalog import load_card
+from groundglass.training import lung_network
 from groundglass.training.clutter import add_blankets, add_gas, outside_body
 from groundglass.training.labels import classical_lungs
 from groundglass.training.lesions import paste_lesions
 from groundglass.training.presets import load_preset
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
 from groundglass.training.samples_picture import draw_samples
-from groundglass.training.steps import lung_finding, pixels, preparation, spatial, synthetic
+from groundglass.training.steps import pixels, preparation, spatial, synthetic
 from groundglass.training.steps.lung_finding import classical_mask
 from groundglass.training.steps.run import augment, prepare, to_grey
 from tests.training.pictures import chest
@@ -191,7 +192,7 @@ def test_preparation_drops_windows_crops_and_resizes_in_its_order() -> None:
 
 @pytest.mark.parametrize("source", ["mask", "classical"])
 def test_the_crop_holds_the_lungs_wherever_they_come_from(source: str) -> None:
-    crop = preparation.LungCrop(lungs=source, per="volume", margin=0.02)  # type: ignore[arg-type]
+    crop = preparation.LungCrop(lungs=source, per="volume", margin=0.02)
     for before, after in zip(volume(), crop.apply_volume(volume()), strict=True):
         assert after.masks[LUNG].sum() >= 0.97 * before.masks[LUNG].sum()
         assert after.image.size < 0.75 * before.image.size
@@ -207,7 +208,7 @@ def test_the_network_finds_lungs_to_crop_to(monkeypatch: pytest.MonkeyPatch) -> 
             assert kind == "picture"
             yield from (np.stack([sample.masks[LUNG] * 255] * 3) for _ in slices)
 
-    monkeypatch.setattr(lung_finding, "_segmenter", Segmenter)
+    monkeypatch.setattr(lung_network, "_segmenter", lambda source: {"network": Segmenter()}[source])
     (crop,) = preparation.LungCrop(lungs="network", margin=0.0).apply_volume([sample])
     (expected,) = preparation.LungCrop(lungs="mask", margin=0.0).apply_volume([sample])
     np.testing.assert_array_equal(crop.image, expected.image)

@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from groundglass.errors import DatasetError
 from groundglass.image.prepare import Kind, resize
 from groundglass.io.write import writing
+from groundglass.training.lung_network import CLASSICAL, lung_card
 from groundglass.training.sample import CHANNELS, Sample
 from groundglass.training.sources.volume import LabelledVolume
 from groundglass.training.steps.base import PreparationStep
+from groundglass.training.steps.lung_finding import DRAWN
+from groundglass.training.steps.preparation import LungCrop, LungMultiply
 from groundglass.training.steps.run import prepare
 
 logger = logging.getLogger(__name__)
@@ -129,10 +132,8 @@ def _key(volume: LabelledVolume, steps: Sequence[PreparationStep]) -> str:
     """Checksum of everything that the prepared slices depend on: the files' bytes, the steps, the format."""
     digest = hashlib.blake2b(digest_size=16)
     described = [FORMAT, volume.source, volume.name, [step.model_dump(mode="json") for step in steps]]
-    if any(getattr(step, "lungs", None) == "network" for step in steps):
-        from groundglass.models.catalog import load_card
-
-        described.append(load_card().sha256)
+    sources = {step.lungs for step in steps if isinstance(step, LungCrop | LungMultiply)} - {DRAWN, CLASSICAL}
+    described += [lung_card(source).sha256 for source in sorted(sources)]
     digest.update(json.dumps(described).encode())
     for path in volume.files:
         digest.update(path.name.encode())

@@ -16,6 +16,7 @@ from groundglass.image.prepare import resize
 from groundglass.image.stages import at_stage, classical_lungs
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.records import LabelledSlice
+from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 
 logger = logging.getLogger(__name__)
 Grey = NDArray[np.uint8]
@@ -71,15 +72,6 @@ def require_two_classes(slices: Sequence[LabelledSlice], preset: ClassifierPrese
         logger.info("left out, for they do not say which of %s: %s", ", ".join(preset.class_names), left_out)
 
 
-def network_lungs(images: Sequence[NDArray[np.generic]]) -> list[Grey]:
-    """Lung probabilities, 0..255, of slices by the shipped segmentation network."""
-    from groundglass.inference.segment import SliceSegmenter, at_own_size
-
-    grey = [as_grey(image) for image in images]
-    maps = SliceSegmenter().stream(grey, kind="picture")
-    return [at_own_size(found[0], *image.shape) for found, image in zip(maps, grey, strict=True)]
-
-
 def make_examples(
     slices: Sequence[LabelledSlice], preset: ClassifierPreset, *, lungs: LungFinder | None = None
 ) -> Examples:
@@ -92,6 +84,8 @@ def make_examples(
 
     Raises:
         DatasetError: no slice has a class of the preset.
+        UnknownModelError: no network at the place that the preset names for the lungs.
+        UnusableModelError: a network there that does not find lungs in whole slices.
     """
     known = [(one, index) for one in slices if (index := class_of(one.label, preset)) is not None]
     if not known:
@@ -99,8 +93,7 @@ def make_examples(
     images = [as_grey(one.image) for one, _ in known]
     found: Sequence[Grey | None] = [None] * len(images)
     if preset.stage not in WHOLE_SLICE:
-        finder = lungs or (network_lungs if preset.lungs == "network" else _classical)
-        found = finder(images)
+        found = lungs(images) if lungs else _find_lungs(images, preset.lungs)
     staged = [at_stage(image, preset.stage, lung) for image, lung in zip(images, found, strict=True)]
     return Examples(
         images=np.stack([np.asarray(resize(one, preset.size, preset.size), np.uint8) for one in staged]),
@@ -110,8 +103,11 @@ def make_examples(
     )
 
 
-def _classical(images: Sequence[NDArray[np.generic]]) -> list[Grey]:
-    return [classical_lungs(as_grey(image)) for image in images]
+def _find_lungs(images: Sequence[Grey], source: str) -> list[Grey]:
+    """Lungs, 0..255, of slices by what the preset names."""
+    if source == CLASSICAL:
+        return [classical_lungs(image) for image in images]
+    return lung_probabilities(images, kind="picture", source=source)
 
 
 def with_smote(examples: Examples, *, seed: int = 0) -> Examples:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from groundglass.errors import PresetError
 from groundglass.image.stages import Stage
 from groundglass.training.classification.nets.build import NetworkName
+from groundglass.training.lung_network import NETWORK
 from groundglass.training.presets import describe_problems, find_preset, read_toml
 
 CLASSIFICATION = "classification"
@@ -20,7 +21,8 @@ class ClassifierPreset(BaseModel):
 
     `classes` `binary` is COVID against the rest, `three` is COVID, other pneumonia, normal. `augmentation`,
     `class_weights`, `focal_gamma` (0 is cross-entropy) and `smote` are the switches of the sources. `lungs` says what
-    finds the lungs for the stages that need them.
+    finds the lungs for the stages that need them: the shipped `network`, a `classical` method, or the place of another
+    network, such as a run of `lungs-bcdunet`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +36,7 @@ class ClassifierPreset(BaseModel):
     weights: str = ""
     classes: Literal["binary", "three"] = "three"
     stage: Stage = "original"
-    lungs: Literal["network", "classical"] = "network"
+    lungs: str = NETWORK
     size: int = Field(default=224, ge=16, le=1024)
     batch: int = Field(default=16, ge=1)
     epochs: int = Field(default=30, ge=1)

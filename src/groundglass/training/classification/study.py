@@ -20,6 +20,7 @@ from groundglass.progress import Progress, silent
 from groundglass.training.classification.examples import LungFinder
 from groundglass.training.classification.presets import ClassifierPreset, load_classifier
 from groundglass.training.classification.run import train
+from groundglass.training.lung_network import CLASSICAL, NETWORK
 from groundglass.training.presets import describe_problems, read_toml
 
 Configuration = Literal["baseline", "classw", "dataaug", "classw+dataaug"]
@@ -39,7 +40,7 @@ class Grid(BaseModel):
         size: side of the pictures; each preset's own when None.
         batch: slices per step; each preset's own when None.
         classes: ``binary`` (COVID or not) or ``three``; each preset's own when None.
-        lungs: what finds the lungs.
+        lungs: what finds the lungs: ``network``, ``classical``, or the place of a network, relative to the TOML file.
         seed: of splits, weights and changes; the same for all, so that all see the same patients.
     """
 
@@ -53,7 +54,7 @@ class Grid(BaseModel):
     size: int | None = Field(default=None, ge=16)
     batch: int | None = Field(default=None, ge=1)
     classes: Literal["binary", "three"] | None = None
-    lungs: Literal["network", "classical"] = "network"
+    lungs: str = NETWORK
     seed: int = 0
 
 
@@ -88,7 +89,10 @@ def load_grid(path: Path) -> Grid:
         grid = Grid.model_validate(read_toml(path))
     except ValidationError as error:
         raise PresetError(f"the grid {path} cannot be used: {describe_problems(error)}") from error
-    return grid.model_copy(update={"data": str(path.parent / grid.data)})
+    places = {"data": str(path.parent / grid.data)}
+    if (beside := path.parent / grid.lungs).exists() and grid.lungs not in (NETWORK, CLASSICAL):
+        places["lungs"] = str(beside)
+    return grid.model_copy(update=places)
 
 
 def runs_of(grid: Grid) -> Iterator[tuple[ClassifierPreset, str, Stage, Configuration]]:

@@ -1,33 +1,38 @@
-"""Where the lungs of a volume's slices are: as drawn, as the shipped network finds them, or classically."""
+"""Where the lungs of a volume's slices are: as drawn, as a network finds them, or classically."""
 
 from __future__ import annotations
-
-import functools
-from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 from groundglass.training.sample import LUNG, Sample
 
-if TYPE_CHECKING:
-    from groundglass.inference.segment import SliceSegmenter
-
-LungsFrom = Literal["mask", "network", "classical"]
+DRAWN = "mask"
+"""How presets name the drawn lungs."""
 AIR_HU = -450.0
 SMALLEST_SHARE = 0.004
 """Smallest piece of lung, as a share of the slice."""
 
 
-def find_lungs(samples: list[Sample], source: LungsFrom) -> list[NDArray[np.uint8]]:
-    """Masks 0/1 ``[row, column]`` of the lungs of slices, which need not be of one size."""
-    if source == "mask":
+def find_lungs(samples: list[Sample], source: str) -> list[NDArray[np.uint8]]:
+    """Masks 0/1 ``[row, column]`` of the lungs of slices, which need not be of one size.
+
+    Args:
+        samples: The slices.
+        source: ``"mask"`` as drawn, ``"classical"``, ``"network"`` for the shipped one, or the place of another.
+
+    Raises:
+        UnknownModelError: There is no network at that place.
+        UnusableModelError: The network there does not find lungs in whole slices.
+    """
+    if source == DRAWN:
         return [sample.masks[LUNG] for sample in samples]
-    if source == "classical":
+    if source == CLASSICAL:
         return [classical_mask(sample) for sample in samples]
-    return _by_network(samples)
+    return [_by_network(sample, source) for sample in samples]
 
 
 def classical_mask(sample: Sample) -> NDArray[np.uint8]:
@@ -50,20 +55,6 @@ def classical_mask(sample: Sample) -> NDArray[np.uint8]:
     return np.asarray(ndimage.binary_fill_holes(closed), dtype=np.uint8)
 
 
-@functools.cache
-def _segmenter() -> SliceSegmenter:
-    from groundglass.inference.segment import SliceSegmenter
-
-    return SliceSegmenter()
-
-
-def _by_network(samples: list[Sample]) -> list[NDArray[np.uint8]]:
-    from groundglass.inference.segment import at_own_size
-
-    segmenter = _segmenter()
-    channel = segmenter.card.channels.index("lung")
-    masks = []
-    for sample in samples:
-        maps = next(segmenter.stream([sample.image], kind=sample.kind))
-        masks.append((at_own_size(maps[channel], *sample.image.shape) > 127).astype(np.uint8))
-    return masks
+def _by_network(sample: Sample, source: str) -> NDArray[np.uint8]:
+    (found,) = lung_probabilities([sample.image], kind=sample.kind, source=source)
+    return (found > 127).astype(np.uint8)

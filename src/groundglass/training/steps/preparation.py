@@ -12,7 +12,7 @@ from pydantic import Field
 from groundglass.image.prepare import equalise, resize, window_to_uint8
 from groundglass.training.sample import CHANNELS, Sample
 from groundglass.training.steps.base import Chance, PreparationStep
-from groundglass.training.steps.lung_finding import LungsFrom, find_lungs
+from groundglass.training.steps.lung_finding import DRAWN, find_lungs
 from groundglass.training.steps.spatial import FEW_PIXELS, Box, mask_box
 
 Channel = Literal["lung", "infection", "consolidation"]
@@ -84,14 +84,14 @@ class LungCrop(PreparationStep):
     """Crops to the lungs.
 
     Attributes:
-        lungs: Where the lungs are taken from: the drawn ``mask``, the shipped ``network``, or a ``classical``
-            method (thresholds and connectivity).
+        lungs: Where the lungs are taken from: the drawn ``mask``, the shipped ``network``, a ``classical`` method
+            (thresholds and connectivity), or the place of another network (a run of ``lungs-bcdunet``).
         per: One box for each ``slice``, or the one that covers the lungs of the whole ``volume``.
         margin: Margin on every side, as a share of the extent of the lungs.
     """
 
     step: Literal["lung-crop"] = "lung-crop"
-    lungs: LungsFrom = "mask"
+    lungs: str = DRAWN
     per: Literal["slice", "volume"] = "slice"
     margin: Chance = 0.05
 
@@ -123,7 +123,7 @@ class LungMultiply(PreparationStep):
     """Blackens what lies outside the lungs: the mask times the image."""
 
     step: Literal["lung-multiply"] = "lung-multiply"
-    lungs: LungsFrom = "mask"
+    lungs: str = DRAWN
 
     def apply_volume(self, samples: list[Sample]) -> list[Sample]:
         """The slices of one volume, in order, after the step; one without lungs stays whole."""

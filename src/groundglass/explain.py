@@ -5,25 +5,38 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import Classification
-from groundglass.errors import InvalidImageError, OptionError, WeightsMissingError
+from groundglass.errors import InvalidImageError, MissingExtraError, OptionError, WeightsMissingError
 from groundglass.image.stages import STAGES, all_stages
 from groundglass.inference.cam import Attention
-from groundglass.inference.classify_scan import Judgement, classify_pictures, classify_volume
-from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
+from groundglass.inference.classify_scan import (
+    Judgement,
+    ShownSlice,
+    classify_pictures,
+    classify_volume,
+    shown_of_pictures,
+    shown_of_volume,
+)
+from groundglass.inference.scan import Channels, Networks, picture_probabilities, scan_probabilities
 from groundglass.io.write import atomic_write_bytes, case_folder
 from groundglass.options import AnalysisOptions
 from groundglass.pipeline import read
 from groundglass.progress import Progress, silent
 from groundglass.report.evidence import evidence_picture
 from groundglass.settings import Settings
-from groundglass.volume import PictureSet
+from groundglass.volume import CTVolume, PictureSet
+
+if TYPE_CHECKING:
+    from groundglass.training.classification.trained import RunClassification, RunClassifier
+
+Method = Literal["grad-cam", "grad-cam++"]
+"""How heat maps are made: Selvaraju et al. 2017; Chattopadhyay et al. 2018."""
 
 RECORD = "explanation.json"
 STAGE_SIDE = 256
@@ -42,9 +55,16 @@ class Explanation:
     """
 
     case: str
-    classification: Classification
+    classification: Classification | RunClassification
     label: str
     attention: list[Attention]
+
+    @property
+    def answer(self) -> str:
+        """What was said, in one line."""
+        said = self.classification
+        chances = ", ".join(f"{name} {100 * share:.0f} %" for name, share in said.probabilities.items())
+        return f"{said.label or 'No class is named'} ({chances})"
 
     def record(self) -> dict[str, Any]:
         """The numbers, as they stand in `explanation.json`."""
@@ -70,7 +90,7 @@ class Explanation:
         """
         with case_folder(Path(folder), self.case, marker=RECORD) as (partial, final):
             for number, one in enumerate(self.attention, start=1):
-                atomic_write_bytes(partial / f"evidence-{number}.png", _png(evidence_picture(one, self.classification)))
+                atomic_write_bytes(partial / f"evidence-{number}.png", _png(evidence_picture(one, self.answer)))
                 if stages:
                     atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey)))
             text = json.dumps(self.record(), indent=2) + "\n"
@@ -82,6 +102,8 @@ def explain(
     scan: str | Path,
     *,
     label: str | None = None,
+    model: str | Path | None = None,
+    method: Method = "grad-cam",
     networks: Networks | None = None,
     progress: Progress = silent,
 ) -> Explanation:
@@ -90,39 +112,91 @@ def explain(
     Args:
         scan: anything that `groundglass.analyze` reads.
         label: class whose evidence is shown; the likeliest when None.
+        model: folder of a finished run of a classifier preset (needs torch); the shipped classifier when None.
+        method: of the heat maps. For the shipped classifier Grad-CAM is exact, and the only one.
         networks: loaded networks.
         progress: called with (stage, done, total).
 
     Raises:
         InputError: the input cannot be used, or shows no lungs.
-        OptionError: there is no such class.
+        OptionError: there is no such class, or no such method.
         ModelError: a network is missing or damaged.
+        MissingExtraError: `model` needs ``groundglass[train]``, which is not installed.
     """
+    if model is None and method != "grad-cam":
+        raise OptionError(
+            f"{method} is for a run of your own (`--model RUN`); the shipped classifier has Grad-CAM, exactly"
+        )
+    run = None if model is None else _run_classifier(model)
     options, settings = AnalysisOptions(), Settings.from_environment()
     progress("read", 0, 0)
     image = read(scan, options=options, settings=settings)
     networks = networks or Networks.load(options, settings)
+    case, channels = _segmented(image, networks, progress)
+    if run is not None:
+        said, attention = run.judge(_shown(image, channels), label=label, method=method)
+        return Explanation(case, said, attention[0].label, attention)
+    judged = _judged(image, channels, networks, label)
+    return Explanation(case, judged.classification, judged.attention[0].label, judged.attention)
+
+
+def _segmented(
+    image: CTVolume | PictureSet, networks: Networks, progress: Progress
+) -> tuple[str, Channels | list[Channels]]:
+    """Name of the case, and what the segmentation network found in it."""
+
+    def step(done: int, total: int) -> None:
+        progress("network", done, total)
+
+    segmenter, lungs = networks.segmenter, networks.lung_segmenter
+    if isinstance(image, PictureSet):
+        return image.case, picture_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
+    return image.source.case, scan_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
+
+
+def _judged(
+    image: CTVolume | PictureSet, channels: Channels | list[Channels], networks: Networks, label: str | None
+) -> Judgement:
+    """The shipped classifier's answer."""
     classifier = networks.classifier
     if classifier is None:
         raise WeightsMissingError("this installation has no classifier; reinstall groundglass")
     if label is not None and label not in classifier.card.channels:
         raise OptionError(f"no class {label!r}; expected one of {', '.join(classifier.card.channels)}")
-
-    def step(done: int, total: int) -> None:
-        progress("network", done, total)
-
-    judged: Judgement | None
     if isinstance(image, PictureSet):
-        channels = picture_probabilities(
-            image, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter
-        )
-        case, judged = image.case, classify_pictures(image, channels, classifier, label=label)
-    else:
-        maps = scan_probabilities(image, networks.segmenter, progress=step, lung_segmenter=networks.lung_segmenter)
-        case, judged = image.source.case, classify_volume(image, maps, classifier, label=label)
+        assert isinstance(channels, list)
+        return classify_pictures(image, channels, classifier, label=label)
+    assert isinstance(channels, Channels)
+    judged = classify_volume(image, channels, classifier, label=label)
     if judged is None:
-        raise InvalidImageError(f"{case}: no lungs were found; expected a chest CT")
-    return Explanation(case, judged.classification, judged.attention[0].label, judged.attention)
+        raise _no_lungs(image)
+    return judged
+
+
+def _shown(image: CTVolume | PictureSet, channels: Channels | list[Channels]) -> list[ShownSlice]:
+    """The slices that a classifier looks at."""
+    if isinstance(image, PictureSet):
+        assert isinstance(channels, list)
+        return shown_of_pictures(image, channels)
+    assert isinstance(channels, Channels)
+    if shown := shown_of_volume(image, channels):
+        return shown
+    raise _no_lungs(image)
+
+
+def _no_lungs(scan: CTVolume) -> InvalidImageError:
+    return InvalidImageError(f"{scan.source.case}: no lungs were found; expected a chest CT")
+
+
+def _run_classifier(place: str | Path) -> RunClassifier:
+    try:
+        from groundglass.training.classification.trained import RunClassifier
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"a classifier of your own needs {error.name}, which the base install leaves out: pip install "
+            "'groundglass[train]'"
+        ) from error
+    return RunClassifier(place)
 
 
 def stages_picture(grey: NDArray[np.uint8], lungs: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from groundglass.analysis import Classification
     from groundglass.finding import Finding
+    from groundglass.training.classification.trained import RunClassification
 
 SEVERITY_STYLE = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
@@ -87,7 +88,7 @@ def findings_table(findings: list[Finding]) -> Table:
     return table
 
 
-def show_classification(said: Classification) -> None:
+def show_classification(said: Classification | RunClassification) -> None:
     """Print probabilities, the class, or why none is named."""
     from rich.console import Console
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from groundglass.explain import Explanation
 
 
+class HeatMaps(StrEnum):
+    """How heat maps are made."""
+
+    grad_cam = "grad-cam"
+    grad_cam_plus_plus = "grad-cam++"
+
+
 def command(
     scan: Input,
     output: Annotated[
@@ -23,26 +31,42 @@ def command(
     label: Annotated[
         str | None,
         typer.Option(
-            "--class", help="Show the evidence for COVID, OtherPneumonia or Normal; the likeliest by default."
+            "--class",
+            help="Show the evidence for COVID, OtherPneumonia, Normal, or a class of --model; the likeliest "
+            "by default.",
         ),
     ] = None,
     stages: Annotated[
         bool, typer.Option("--stages", help="Also draw the five image stages of each slice that is shown.")
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="RUN",
+            help="Folder of a finished `train` run of a classifier preset, explained instead of the shipped one; "
+            "needs groundglass[train].",
+        ),
+    ] = None,
+    method: Annotated[
+        HeatMaps, typer.Option("--method", help="How the heat maps are made; grad-cam++ with --model only.")
+    ] = HeatMaps.grad_cam,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Show on which pixels the classification rests.
 
     Writes for each slice that drove the answer the original, the heat map and both on top of each other, side by side,
-    and explanation.json with the probabilities and the share of the attention that lies in the lungs. Needs no torch.
+    and explanation.json with the probabilities and the share of the attention that lies in the lungs. Needs no torch,
+    unless --model names a network of your own.
     """
     from groundglass.explain import explain
     from groundglass.io.write import check_output_folder
 
     check_output_folder(output)
     with progress_bar(quiet or as_json) as progress:
-        explanation = explain(scan, label=label, progress=progress)
+        explanation = explain(scan, label=label, model=model, method=method.value, progress=progress)
         folder = explanation.save(output, stages=stages)
     if as_json:
         print(json.dumps(explanation.record(), indent=2))

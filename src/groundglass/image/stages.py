@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.errors import InvalidImageError
-from groundglass.image.lung_view import lung_box
+from groundglass.image.lung_view import Box, lung_box
 from groundglass.image.morphology import bounding_box, close_plane, components, ellipse, holes_plane
 
 Stage = Literal["original", "background-removed", "lungs-cropped", "lungs-masked", "lungs-masked-uncropped"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+WHOLE_SLICE: frozenset[Stage] = frozenset({"original", "background-removed"})
+"""Stages that need no lungs."""
+CROPPED: frozenset[Stage] = frozenset({"lungs-cropped", "lungs-masked"})
 
 Grey = NDArray[np.uint8]
 
@@ -123,7 +126,17 @@ def at_stage(grey: Grey, stage: Stage, lungs: Grey | None = None) -> Grey:
     if mask.shape != grey.shape:
         raise InvalidImageError(f"lungs of shape {mask.shape} for a picture of {grey.shape}; expected the same")
     shown = grey if stage == "lungs-cropped" else np.where(mask >= 128, grey, np.uint8(0))
-    return shown if stage == "lungs-masked-uncropped" else np.asarray(lung_box(mask).of(shown), dtype=np.uint8)
+    return np.asarray(stage_box(stage, mask).of(shown), dtype=np.uint8)
+
+
+def stage_box(stage: Stage, lungs: Grey) -> Box:
+    """The part of a picture that a stage shows.
+
+    Args:
+        stage: one of `STAGES`.
+        lungs: as for `at_stage`, of the shape of the picture.
+    """
+    return lung_box(lungs) if stage in CROPPED else Box(0, lungs.shape[0], 0, lungs.shape[1])
 
 
 def all_stages(grey: Grey, lungs: Grey | None = None) -> dict[Stage, Grey]:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.analysis import Label
 from groundglass.image.lung_view import LUNG_LEVEL, Box, as_grey
 from groundglass.inference.classify import SliceAnswer, SliceInput
 
@@ -79,7 +77,7 @@ class Attention:
     title: str
     grey: NDArray[np.uint8]
     heat: NDArray[np.float32]
-    label: Label
+    label: str
     in_lungs: float | None
 
 
@@ -95,4 +93,4 @@ def attention(title: str, shown: SliceInput, answer: SliceAnswer, classes: Seque
     """
     rows, columns = shown.lung.shape
     hot = on_slice(heat(answer, list(classes).index(label)), answer.box, rows, columns)
-    return Attention(title, as_grey(shown.image), hot, cast(Label, label), attention_in_lungs(hot, shown.lung))
+    return Attention(title, as_grey(shown.image), hot, label, attention_in_lungs(hot, shown.lung))

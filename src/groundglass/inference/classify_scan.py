@@ -31,6 +31,21 @@ NORMAL = "Normal"
 
 
 @dataclass(frozen=True, eq=False)
+class ShownSlice:
+    """A slice that a classifier looks at.
+
+    Attributes:
+        number: counts from 1 at the head, or is the picture's place in its set.
+        title: which slice it is, in words.
+        input: the slice and what the segmentation found in it.
+    """
+
+    number: int
+    title: str
+    input: SliceInput
+
+
+@dataclass(frozen=True, eq=False)
 class Judgement:
     """An answer and what it rests on.
 
@@ -63,11 +78,12 @@ def deciding(probabilities: NDArray[np.float64], classes: Sequence[str]) -> list
     """The slices that decide: the `DECIDING_SHARE` least likely to be normal, the most conspicuous first.
 
     Args:
-        probabilities: (slice, class), calibrated.
-        classes: names of the classes.
+        probabilities: (slice, class).
+        classes: names of the classes; where none is "Normal" the last stands for it ("NonCOVID" of two).
     """
     count = max(1, ceil(DECIDING_SHARE * len(probabilities)))
-    order = np.argsort(probabilities[:, list(classes).index(NORMAL)], kind="stable")
+    healthy = classes.index(NORMAL) if NORMAL in classes else -1
+    order = np.argsort(probabilities[:, healthy], kind="stable")
     return [int(index) for index in order[:count]]
 
 
@@ -85,14 +101,8 @@ def classify_volume(
     Returns:
         None where there is no lung.
     """
-    depth = volume.geometry.shape[2]
-    areas = np.array([np.count_nonzero(_plane(channels.lung, z) >= LUNG_LEVEL) for z in range(depth)])
-    chosen = slices_to_classify(areas)
-    if not chosen:
-        return None
-    inputs = [SliceInput(_shown(volume, z), _plane(channels.lung, z), _plane(channels.infection, z)) for z in chosen]
-    titles = [f"Slice {depth - z} of {depth}" for z in chosen]
-    return _judge(inputs, [depth - z for z in chosen], titles, classifier, label)
+    shown = shown_of_volume(volume, channels)
+    return _judge(shown, classifier, label) if shown else None
 
 
 def classify_pictures(
@@ -106,21 +116,44 @@ def classify_pictures(
         classifier: the network.
         label: class whose evidence is shown; the likeliest when None.
     """
-    inputs = [
-        SliceInput(picture.pixels, one.lung, one.infection)
-        for picture, one in zip(pictures.slices, channels, strict=True)
+    return _judge(shown_of_pictures(pictures, channels), classifier, label)
+
+
+def shown_of_volume(volume: CTVolume, channels: Channels) -> list[ShownSlice]:
+    """The slices of a scan that a classifier looks at (see `slices_to_classify`); none where there is no lung.
+
+    Args:
+        volume: the scan.
+        channels: what the segmentation network found, on its grid.
+    """
+    depth = volume.geometry.shape[2]
+    areas = np.array([np.count_nonzero(_plane(channels.lung, z) >= LUNG_LEVEL) for z in range(depth)])
+    return [
+        ShownSlice(
+            depth - z,
+            f"Slice {depth - z} of {depth}",
+            SliceInput(_shown(volume, z), _plane(channels.lung, z), _plane(channels.infection, z)),
+        )
+        for z in slices_to_classify(areas)
     ]
-    return _judge(inputs, list(range(1, len(inputs) + 1)), [one.name for one in pictures.slices], classifier, label)
 
 
-def _judge(
-    inputs: Sequence[SliceInput],
-    numbers: Sequence[int],
-    titles: Sequence[str],
-    classifier: SliceClassifier,
-    label: str | None,
-) -> Judgement:
-    answers = list(classifier.answers(inputs))
+def shown_of_pictures(pictures: PictureSet, channels: Sequence[Channels]) -> list[ShownSlice]:
+    """All the pictures of a set, as a classifier looks at them.
+
+    Args:
+        pictures: the pictures.
+        channels: what the segmentation network found in each.
+    """
+    pairs = zip(pictures.slices, channels, strict=True)
+    return [
+        ShownSlice(number, picture.name, SliceInput(picture.pixels, one.lung, one.infection))
+        for number, (picture, one) in enumerate(pairs, start=1)
+    ]
+
+
+def _judge(shown: Sequence[ShownSlice], classifier: SliceClassifier, label: str | None) -> Judgement:
+    answers = list(classifier.answers([one.input for one in shown]))
     classes, terms = classifier.card.channels, classifier.terms
     each = np.stack([classifier.probabilities(answer) for answer in answers])
     strange = [domain_reasons(answer, terms) for answer in answers]
@@ -131,8 +164,8 @@ def _judge(
     overall = each[chosen].mean(axis=0)
     result = conclude(overall, classes, terms, _doubts(strange, len(known)))
     shown_class = label or classes[int(overall.argmax())]
-    views = [attention(titles[i], inputs[i], answers[i], classes, shown_class) for i in chosen]
-    driving = [_driving(numbers[index], each[index], classes, view) for index, view in zip(chosen, views, strict=True)]
+    views = [attention(shown[i].title, shown[i].input, answers[i], classes, shown_class) for i in chosen]
+    driving = [_driving(shown[i].number, each[i], classes, view) for i, view in zip(chosen, views, strict=True)]
     return Judgement(
         result.model_copy(update={"slices": driving}),
         views[:SHOWN],
@@ -166,4 +199,14 @@ def _plane(values: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
     return values[::-1, ::-1, z].T
 
 
-__all__ = ["Judgement", "SliceAnswer", "classify_pictures", "classify_volume", "deciding", "slices_to_classify"]
+__all__ = [
+    "Judgement",
+    "ShownSlice",
+    "SliceAnswer",
+    "classify_pictures",
+    "classify_volume",
+    "deciding",
+    "shown_of_pictures",
+    "shown_of_volume",
+    "slices_to_classify",
+]

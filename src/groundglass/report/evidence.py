@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.analysis import Classification
 from groundglass.inference.cam import Attention
 from groundglass.report.attention import GAP, heat_colours, panels
 from groundglass.report.drawing import Canvas, fitted
@@ -18,12 +17,12 @@ BAR = 12
 """Height of the colour scale, pixels."""
 
 
-def evidence_picture(one: Attention, said: Classification) -> NDArray[np.uint8]:
+def evidence_picture(one: Attention, answer: str) -> NDArray[np.uint8]:
     """The picture of one slice that drove an answer.
 
     Args:
         one: the slice and its heat map.
-        said: the answer for the scan, or for the picture.
+        answer: what was said of the scan, or of the picture.
 
     Returns:
         uint8 RGB (rows, columns, 3): title and probabilities above, captions and colour scale below the three panels.
@@ -33,7 +32,7 @@ def evidence_picture(one: Attention, said: Classification) -> NDArray[np.uint8]:
     canvas = Canvas(columns + 2 * MARGIN, HEAD + rows + FOOT)
     canvas.pixels[HEAD : HEAD + rows, MARGIN : MARGIN + columns] = shown
     canvas.text((MARGIN, 24), fitted(one.title, columns, 18, bold=True), size=18, bold=True)
-    canvas.text((MARGIN, 47), fitted(_answer(said), columns, 15), size=15, colour=MUTED)
+    canvas.text((MARGIN, 47), fitted(answer, columns, 15), size=15, colour=MUTED)
     width = (columns - 2 * GAP) // 3
     places = [MARGIN + number * (width + GAP) for number in range(3)]
     captions = ("slice", f"evidence for {one.label}", f"both: {_share(one)}")
@@ -45,11 +44,6 @@ def evidence_picture(one: Attention, said: Classification) -> NDArray[np.uint8]:
     canvas.text((places[1], top + BAR + 18), "none", size=13, colour=MUTED)
     canvas.text((places[1] + width, top + BAR + 18), "most in this slice", size=13, colour=MUTED, anchor="rs")
     return np.asarray(canvas.picture(), dtype=np.uint8)
-
-
-def _answer(said: Classification) -> str:
-    chances = ", ".join(f"{name} {100 * value:.0f} %" for name, value in said.probabilities.items())
-    return f"{said.label or 'No class is named'} ({chances})"
 
 
 def _share(one: Attention) -> str:

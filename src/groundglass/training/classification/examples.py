@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from groundglass.errors import DatasetError
 from groundglass.image.lung_view import as_grey
 from groundglass.image.prepare import resize
-from groundglass.image.stages import at_stage, classical_lungs
+from groundglass.image.stages import WHOLE_SLICE, at_stage, classical_lungs
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.records import LabelledSlice
 from groundglass.training.lung_network import CLASSICAL, lung_probabilities
@@ -21,7 +21,6 @@ from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 logger = logging.getLogger(__name__)
 Grey = NDArray[np.uint8]
 LungFinder = Callable[[Sequence[NDArray[np.generic]]], list[Grey]]
-WHOLE_SLICE = {"original", "background-removed"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ def make_examples(
     images = [as_grey(one.image) for one, _ in known]
     found: Sequence[Grey | None] = [None] * len(images)
     if preset.stage not in WHOLE_SLICE:
-        found = lungs(images) if lungs else _find_lungs(images, preset.lungs)
+        found = lungs(images) if lungs else find_lungs(images, preset.lungs)
     staged = [at_stage(image, preset.stage, lung) for image, lung in zip(images, found, strict=True)]
     return Examples(
         images=np.stack([np.asarray(resize(one, preset.size, preset.size), np.uint8) for one in staged]),
@@ -103,8 +102,13 @@ def make_examples(
     )
 
 
-def _find_lungs(images: Sequence[Grey], source: str) -> list[Grey]:
-    """Lungs, 0..255, of slices by what the preset names."""
+def find_lungs(images: Sequence[Grey], source: str) -> list[Grey]:
+    """Lungs, 0..255, of slices by what a preset names.
+
+    Raises:
+        UnknownModelError: no network at the place that the preset names.
+        UnusableModelError: a network there that does not find lungs in whole slices.
+    """
     if source == CLASSICAL:
         return [classical_lungs(image) for image in images]
     return lung_probabilities(images, kind="picture", source=source)

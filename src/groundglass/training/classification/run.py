@@ -40,7 +40,8 @@ from groundglass.training.nets.depthwise import quicken_depthwise
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT, BEST, RESULT, LOG, CURVES = "checkpoint.pt", "best.pt", "result.json", "log.csv", "curves.png"
+PRESET, RESULT, CHECKPOINT, BEST = "preset.json", "result.json", "checkpoint.pt", "best.pt"
+LOG, CURVES = "log.csv", "curves.png"
 T = TypeVar("T")
 CHANGES = Changes(whole_chance=1.0, mask_chance=0.0, blind_chance=0.0, lettering_chance=0.1, hole_chance=0.1)
 
@@ -86,7 +87,7 @@ def train(
     """
     finished = folder / RESULT
     described = json.dumps({"preset": preset.model_dump(mode="json"), "seed": seed}, indent=2, sort_keys=True)
-    if finished.is_file() and (folder / "preset.json").read_text(encoding="utf-8") == described:
+    if finished.is_file() and (folder / PRESET).read_text(encoding="utf-8") == described:
         return TrainedClassifier(folder, json.loads(finished.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     progress("read", 0, 0)

@@ -92,7 +92,7 @@ class Explanation:
             for number, one in enumerate(self.attention, start=1):
                 atomic_write_bytes(partial / f"evidence-{number}.png", _png(evidence_picture(one, self.answer)))
                 if stages:
-                    atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey)))
+                    atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey, one.lung)))
             text = json.dumps(self.record(), indent=2) + "\n"
             atomic_write_bytes(partial / RECORD, text.encode())
         return final

@@ -50,7 +50,7 @@ def test_the_classification_stands_with_its_heat_maps(case: Case, tmp_path: Path
             rng.integers(0, 256, (90, 120 - n), np.uint8),
             rng.random((90, 120 - n), np.float32),
             "COVID",
-            0.5,
+            np.full((90, 120 - n), 255, np.uint8),
         )
         for n in (3, 8)
     ]

@@ -71,14 +71,19 @@ class Attention:
         grey: uint8 (rows, columns).
         heat: float32 (rows, columns), 0..1.
         label: class that the heat speaks for.
-        in_lungs: share of the heat inside the lungs; None where there is no heat.
+        lung: uint8 (rows, columns), probability of lung, 0..255.
     """
 
     title: str
     grey: NDArray[np.uint8]
     heat: NDArray[np.float32]
     label: str
-    in_lungs: float | None
+    lung: NDArray[np.uint8]
+
+    @property
+    def in_lungs(self) -> float | None:
+        """Share of the heat inside the lungs, 0..1; None where there is no heat."""
+        return attention_in_lungs(self.heat, self.lung)
 
 
 def attention(title: str, shown: SliceInput, answer: SliceAnswer, classes: Sequence[str], label: str) -> Attention:
@@ -93,4 +98,4 @@ def attention(title: str, shown: SliceInput, answer: SliceAnswer, classes: Seque
     """
     rows, columns = shown.lung.shape
     hot = on_slice(heat(answer, list(classes).index(label)), answer.box, rows, columns)
-    return Attention(title, as_grey(shown.image), hot, label, attention_in_lungs(hot, shown.lung))
+    return Attention(title, as_grey(shown.image), hot, label, shown.lung)

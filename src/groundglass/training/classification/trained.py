@@ -18,7 +18,7 @@ from groundglass.errors import OptionError, UnknownModelError, UnusableModelErro
 from groundglass.image.lung_view import Box, as_grey
 from groundglass.image.prepare import resize
 from groundglass.image.stages import WHOLE_SLICE, at_stage, stage_box
-from groundglass.inference.cam import Attention, attention_in_lungs, on_slice
+from groundglass.inference.cam import Attention, on_slice
 from groundglass.inference.classify_scan import SHOWN, ShownSlice, deciding
 from groundglass.training.classification.examples import find_lungs
 from groundglass.training.classification.gradcam import Method, grad_cam
@@ -168,7 +168,7 @@ class RunClassifier:
     def _attention(self, shown: ShownSlice, seen: SeenSlice, label: str, method: Method) -> Attention:
         lung = shown.input.lung
         heat = self.heat(seen, label, *lung.shape, method=method)
-        return Attention(shown.title, as_grey(shown.input.image), heat, label, attention_in_lungs(heat, lung))
+        return Attention(shown.title, as_grey(shown.input.image), heat, label, lung)
 
     def _shares(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {name: round(float(share), 4) for name, share in zip(self.classes, probabilities, strict=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from groundglass.errors import DatasetError
 from groundglass.training.classification.records import ALIASES, LabelledSlice, label_of
+from groundglass.training.classification.volumes import VOLUMES, read_volumes
 
+IMAGES = "images.csv"
+TABLES = (IMAGES, VOLUMES)
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 KNOWN_FOLDERS = {"luna_no_pneumonia": "Normal"}
 """Folders of one class; their own label says less than what is known of them."""
@@ -74,7 +77,7 @@ def read_folder(folder: Path, *, source: str | None = None) -> Iterator[Labelled
     if not seen:
         raise DatasetError(
             f"no pictures in folders named after a class in {folder}; expected for example COVID/ and NonCOVID/, "
-            "or a table images.csv with the columns file, label, patient, split"
+            "a table images.csv with the columns file, label, patient, split, or one of scans, volumes.csv"
         )
 
 
@@ -87,15 +90,19 @@ def _names_class(path: Path) -> bool:
 
 
 def read_dataset(folder: Path) -> list[LabelledSlice]:
-    """One data set: `images.csv` where there is one, else folders of classes.
+    """One data set: `images.csv` and `volumes.csv` where they are, else folders of classes.
 
     Raises:
-        DatasetError: neither is there.
+        DatasetError: nothing of that is there, or it cannot be used.
+        InputError: a scan cannot be read.
     """
     if not folder.is_dir():
         raise DatasetError(f"no folder {folder}; expected a data set of labelled slices")
-    table = folder / "images.csv"
-    return list(read_table(table)) if table.is_file() else list(read_folder(folder))
+    if not any((folder / name).is_file() for name in TABLES):
+        return list(read_folder(folder))
+    pictures = read_table(folder / IMAGES) if (folder / IMAGES).is_file() else ()
+    scans = read_volumes(folder / VOLUMES) if (folder / VOLUMES).is_file() else ()
+    return [*pictures, *scans]
 
 
 def read_data(folder: Path) -> list[LabelledSlice]:
@@ -103,10 +110,11 @@ def read_data(folder: Path) -> list[LabelledSlice]:
 
     Raises:
         DatasetError: there is no labelled picture.
+        InputError: a scan cannot be read.
     """
     if not folder.is_dir():
         raise DatasetError(f"no folder {folder}; expected a data set of labelled slices")
-    if (folder / "images.csv").is_file() or any(path.is_dir() and _names_class(path) for path in folder.iterdir()):
+    if _is_dataset(folder):
         return read_dataset(folder)
     parts = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     found = [one for part in parts if _is_dataset(part) for one in read_dataset(part)]
@@ -114,33 +122,8 @@ def read_data(folder: Path) -> list[LabelledSlice]:
 
 
 def _is_dataset(folder: Path) -> bool:
-    return (folder / "images.csv").is_file() or any(path.is_dir() and _names_class(path) for path in folder.iterdir())
+    tables = any((folder / name).is_file() for name in TABLES)
+    return tables or any(path.is_dir() and _names_class(path) for path in folder.iterdir())
 
 
-def read_labelled_volume(
-    path: Path, *, label: str, infected: Iterable[int] | None = None, source: str = "ct_volumes"
-) -> Iterator[LabelledSlice]:
-    """Axial slices of a scan in display orientation.
-
-    Args:
-        path: any scan that `groundglass` reads.
-        label: what the infected slices show, as `label_of` reads it.
-        infected: numbers of the infected slices, counted from the head; all of them when None. The others count as
-            `Normal`.
-        source: name of the data set.
-    """
-    from groundglass.io.read import read_input
-    from groundglass.volume import CTVolume
-
-    volume = read_input(path)
-    if not isinstance(volume, CTVolume):
-        raise DatasetError(f"{path} holds pictures; expected a scan")
-    count, wanted = volume.geometry.shape[2], None if infected is None else set(infected)
-    for head in range(count):
-        image = np.asarray(volume.axial(count - 1 - head))
-        image = image.astype(np.int16) if volume.units == "HU" else np.clip(image, 0, 255).astype(np.uint8)
-        shown = label_of(label) if wanted is None or head in wanted else "Normal"
-        yield LabelledSlice(f"{volume.source.case}[{head}]", source, volume.source.case, shown, "", image)
-
-
-__all__ = ["ALIASES", "read_data", "read_dataset", "read_folder", "read_grey", "read_labelled_volume", "read_table"]
+__all__ = ["ALIASES", "read_data", "read_dataset", "read_folder", "read_grey", "read_table"]

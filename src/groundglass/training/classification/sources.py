@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 
 from groundglass.errors import DatasetError
 from groundglass.inference.segment import SliceSegmenter
-from groundglass.training.classification.readers import read_dataset, read_labelled_volume
+from groundglass.training.classification.readers import read_dataset
 from groundglass.training.classification.records import LabelledSlice
 from groundglass.training.classification.shipped_data import (
     SMALLEST_LUNG,
@@ -23,12 +21,14 @@ from groundglass.training.classification.shipped_data import (
     with_synthetic_lesions,
 )
 from groundglass.training.classification.splits import find_twins, split_slices
+from groundglass.training.classification.volumes import SLICE_LABELS, labelled_slices, slice_labels
 
+CT_VOLUMES = "ct_volumes"
 TITLES = {
     "ucsd": "UCSD",
     "sars_cov_2_ct": "SARS-CoV-2 CT",
     "three_class": "CC-CCII subset",
-    "ct_volumes": "COVID-CT-MD samples",
+    CT_VOLUMES: "COVID-CT-MD samples",
 }
 """What sources are called in tables."""
 VOLUMES = {
@@ -37,9 +37,9 @@ VOLUMES = {
     "normal_normal001": ("normal_normal001_ct.nii.gz", "Normal"),
 }
 """Scans of `ct_volumes`: the file, and what its infected slices show."""
-TEST_ONLY = {"ct_volumes"}
+TEST_ONLY = {CT_VOLUMES}
 """Sources that nothing ever learns from."""
-SEGMENTED = {"three_class", "ct_volumes"}
+SEGMENTED = {"three_class", CT_VOLUMES}
 """Sources of which the shipped segmentation network knows normal slices."""
 SYNTHETIC = "synthetic"
 FIGURES = {"ucsd", "sars_cov_2_ct"}
@@ -74,7 +74,7 @@ def load_sources(root: Path, segmenter: SliceSegmenter, *, seed: int = 0) -> lis
         slices += [replace(one, split="train") for one in covid20_slices(root)]
     if (root / "medseg_train" / "ct").is_dir():
         slices += [replace(one, split="train") for one in medseg_slices(root)]
-    if (root / "ct_volumes" / "slice_labels.csv").is_file():
+    if (root / CT_VOLUMES / SLICE_LABELS).is_file():
         slices += [replace(one, split="test") for one in volume_slices(root)]
     prepared = [
         one for one in prepare(slices, segmenter) if one.slice.source in FIGURES or one.lung_share >= SMALLEST_LUNG
@@ -101,16 +101,12 @@ def _in_parts(slices: Sequence[LabelledSlice], seed: int) -> list[LabelledSlice]
 
 def volume_slices(root: Path) -> list[LabelledSlice]:
     """Every axial slice of the scans of `ct_volumes`, each with the label of its slice."""
-    folder = root / "ct_volumes"
-    infected: dict[str, list[int]] = defaultdict(list)
-    with (folder / "slice_labels.csv").open(newline="", encoding="utf-8") as handle:
-        for row in csv.DictReader(handle):
-            if int(row["infected"]):
-                infected[row["volume"]].append(int(row["slice_from_head"]))
+    folder = root / CT_VOLUMES
+    infected = slice_labels(folder / SLICE_LABELS)
     return [
-        replace(one, patient=name)
+        LabelledSlice(f"{name}[{head}]", CT_VOLUMES, name, shown, "", image)
         for name, (file, label) in VOLUMES.items()
-        for one in read_labelled_volume(folder / file, label=label, infected=infected[name])
+        for head, shown, image in labelled_slices(folder / file, label, infected.get(name, ()))
     ]
 
 

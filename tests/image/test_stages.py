@@ -105,3 +105,17 @@ def test_classifier_view_shows_hu_through_the_lung_window_and_infection_in_the_l
     assert as_grey(hu)[0, 0] == as_grey(np.full((1, 1), -1024.0, np.float32))[0, 0]
     grey = cv2.resize(body(), (128, 128))
     np.testing.assert_array_equal(as_grey(grey), grey)
+
+
+def test_the_classifier_sees_no_finer_detail_of_a_large_slice_than_of_a_small_one() -> None:
+    def contrast(side: int) -> float:
+        stripes = np.zeros((side, side), np.uint8)
+        stripes[:, ::2] = 255
+        lung = np.zeros_like(stripes)
+        lung[side // 4 : -side // 4, side // 4 : -side // 4] = 255
+        view, box = classifier_view(stripes, lung, lung, size=400)
+        assert abs(box.left - 0.225 * side) <= 2  # a margin of 5 % around the lung, in pixels of the slice itself
+        return float(view[0].std())
+
+    assert contrast(320) > 50
+    assert contrast(640) < 10

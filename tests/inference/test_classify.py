@@ -87,6 +87,14 @@ def test_unsure_answers_abstain_and_name_both_classes() -> None:
     assert said.reasons == [
         "Unsure between COVID-19 pneumonia (50.0 %) and a normal lung (40.0 %): below 60.0 % no class is named."
     ]
+    bold = replace(TERMS, least_probability=0.4)
+    leading = conclude(np.array([0.45, 0.3, 0.25]), CLASSES, bold)
+    assert leading.label is None
+    assert leading.reasons == [
+        "Unsure: COVID-19 pneumonia is the likeliest class (45.0 %), but not likelier than the others together."
+    ]
+    assert conclude(np.array([0.3, 0.25, 0.45]), CLASSES, bold).label == "Normal"
+    assert conclude(np.array([0.5, 0.3, 0.2]), CLASSES, bold).label == "COVID"
     sure = conclude(np.array([0.1, 0.2, 0.7]), CLASSES, TERMS)
     assert (sure.label, sure.abstained, sure.reasons) == ("Normal", False, [])
 

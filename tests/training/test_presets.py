@@ -81,6 +81,18 @@ def test_networks_answer_at_the_resolution_of_their_input(kind: str) -> None:
     assert list(network.encoder.parameters())
 
 
+@pytest.mark.parametrize("name", ["lungs-unet", "lungs-bcdunet", "lungs-infection-mobilenetv2", "lungs-infection"])
+def test_a_network_with_random_weights_tells_pictures_apart(name: str) -> None:
+    torch.manual_seed(0)
+    described = load_preset(name).network
+    if isinstance(described, LiteNetwork | MobileNetV2Network):
+        described = described.model_copy(update={"pretrained": None if described.kind != "lite-unet" else False})
+    clouds = torch.nn.functional.interpolate(torch.rand(4, 1, 9, 9), 64, mode="bilinear") * 255
+    with torch.no_grad():
+        answers = build_network(described, 1).train()(clouds)
+    assert float(answers.std(dim=0).mean()) > 0.03
+
+
 def test_the_convolutional_lstm_sees_both_orders() -> None:
     from groundglass.training.nets.bcdunet import BidirectionalJoin
 

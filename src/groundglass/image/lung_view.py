@@ -19,6 +19,8 @@ MARGIN = 0.05
 SMALLEST_SHARE = 0.01
 """Share of a slice below which its lungs are too small to crop to."""
 LUNG_LEVEL = 128
+LONGEST_SIDE = 320
+"""Pixels of the longer side of a slice beyond which the classifier sees no finer detail."""
 
 T = TypeVar("T", bound=np.generic)
 
@@ -90,6 +92,8 @@ def classifier_view(
 ) -> tuple[NDArray[np.uint8], Box]:
     """The classifier's view of a slice: grey, lung and infection, cropped to the lungs.
 
+    Slices of more than `LONGEST_SIDE` pixels are shrunk first: how sharp a slice is tells its source, not its disease.
+
     Args:
         image: (rows, columns): 8-bit grey, or Hounsfield units.
         lung: probability of lung, 0..255, same shape.
@@ -102,5 +106,7 @@ def classifier_view(
     box = lung_box(lung)
     grey, covered, infected = as_grey(box.of(image)), box.of(lung), box.of(infection)
     inside = np.where(covered >= LUNG_LEVEL, infected, np.uint8(0))
-    planes = [resize(plane, size, size) for plane in (grey, covered, inside)]
+    scale = min(1.0, LONGEST_SIDE / max(image.shape))
+    rows, columns = (max(1, round(side * scale)) for side in grey.shape)
+    planes = [resize(resize(plane, rows, columns), size, size) for plane in (grey, covered, inside)]
     return np.stack(planes).astype(np.uint8), box

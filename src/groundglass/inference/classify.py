@@ -14,6 +14,8 @@ from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
 from groundglass.inference.engine import Precision, import_openvino, run_in_order, usable_cores
 from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
 
+COVID = "COVID"
+
 
 @dataclass(frozen=True, eq=False)
 class SliceInput:
@@ -154,20 +156,16 @@ def conclude(
 ) -> Classification:
     """Name the likeliest class, or abstain.
 
+    COVID is named only where it is likelier than not, however the rest is shared between the other classes.
+
     Args:
         probabilities: (class,), calibrated.
         classes: their names.
         terms: when to abstain.
         reasons: why the input is outside of what the network knows.
     """
-    told = list(reasons)
     order = np.argsort(probabilities)[::-1]
-    if probabilities[order[0]] < terms.least_probability:
-        first, second = (CLASS_NAMES[classes[index]] for index in order[:2])
-        told.append(
-            f"Unsure between {first} ({100 * probabilities[order[0]]:.1f} %) and {second} "
-            f"({100 * probabilities[order[1]]:.1f} %): below {100 * terms.least_probability:.1f} % no class is named."
-        )
+    told = [*reasons, *_unsure(probabilities, classes, order, terms.least_probability)]
     named = [cast(Label, name) for name in classes]
     return Classification(
         probabilities={name: round(float(value), 4) for name, value in zip(named, probabilities, strict=True)},
@@ -176,3 +174,17 @@ def conclude(
         abstained=bool(told),
         reasons=told,
     )
+
+
+def _unsure(
+    probabilities: NDArray[np.float64], classes: Sequence[str], order: NDArray[np.intp], least: float
+) -> list[str]:
+    """Why the likeliest class is not named, if so."""
+    first, second = (CLASS_NAMES[classes[index]] for index in order[:2])
+    top, runner_up = (100 * probabilities[index] for index in order[:2])
+    if top < 100 * least:
+        unsure = f"Unsure between {first} ({top:.1f} %) and {second} ({runner_up:.1f} %)"
+        return [f"{unsure}: below {100 * least:.1f} % no class is named."]
+    if classes[order[0]] == COVID and top < 50.0:
+        return [f"Unsure: {first} is the likeliest class ({top:.1f} %), but not likelier than the others together."]
+    return []

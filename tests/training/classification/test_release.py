@@ -3,17 +3,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 import torch
 
+from groundglass.image.lung_view import as_grey
+from groundglass.inference.classify import SliceClassifier
+from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import CLASSIFIER, load_card
+from groundglass.pipeline import analyze
 from groundglass.training.classification import release as module
-from groundglass.training.classification.release import release
+from groundglass.training.classification.records import LabelledSlice
+from groundglass.training.classification.release import answers_of, release
 from groundglass.training.classification.shipped import ShippedConfig, train_classifier
+from groundglass.training.classification.shipped_data import prepare
 from groundglass.training.classification.unseen import PREFIX
 from tests.training.classification.test_shipped import prepared
+from tests.training.pictures import chest
 
 
 def matrix_file(folder: Path) -> Path:
@@ -58,3 +67,14 @@ def test_a_release_takes_unseen_sources_from_the_matrix_or_keeps_the_card(
         one for one in card.metrics if one.name.startswith(PREFIX)
     ]
     assert again.limits == card.limits
+
+
+def test_a_release_is_measured_on_what_analyze_sees(tmp_path: Path) -> None:
+    grey = as_grey(chest(600)[0][60:560])
+    cv2.imwrite(str(tmp_path / "slice.png"), grey)
+    said = analyze(tmp_path / "slice.png").analysis.classification
+    classifier = SliceClassifier()
+    slices = prepare([LabelledSlice("slice", "made", None, "COVID", "", grey)], SliceSegmenter())
+    (answer,) = answers_of(classifier, slices)
+    assert said is not None
+    np.testing.assert_allclose(list(said.probabilities.values()), classifier.probabilities(answer), atol=1e-3)

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.image.lung_view import LUNG_LEVEL, as_grey
-from groundglass.image.prepare import resize
-from groundglass.inference.segment import SliceSegmenter
+from groundglass.inference.segment import SliceSegmenter, at_own_size
 from groundglass.training.classification.changes import Planes
 from groundglass.training.classification.readers import read_dataset, read_grey
 from groundglass.training.classification.records import LabelledSlice
 from groundglass.training.lesions import paste_lesions
 
-LONG_SIDE = 320
 SHARES = {
     "ucsd": 0.42,
     "sars_cov_2_ct": 0.20,
@@ -38,7 +36,7 @@ EVERY_FOURTH = 4
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A slice with its maps, at most `LONG_SIDE` pixels wide and tall."""
+    """A slice with its maps, at its own size."""
 
     slice: LabelledSlice
     planes: Planes
@@ -61,10 +59,9 @@ def prepare(slices: list[LabelledSlice], segmenter: SliceSegmenter) -> list[Prep
 
 
 def _planes(image: NDArray[np.generic], maps: NDArray[np.uint8]) -> Planes:
-    scale = min(1.0, LONG_SIDE / max(image.shape))
-    rows, columns = (max(1, round(side * scale)) for side in image.shape)
-    grey, lung, infection = (resize(plane, rows, columns) for plane in (as_grey(image), maps[0], maps[1]))
-    return np.asarray(grey, np.uint8), np.asarray(lung, np.uint8), np.asarray(infection, np.uint8)
+    """Grey, lung and infection at the slice's own size, as `analyze` has them."""
+    rows, columns = image.shape
+    return as_grey(image), at_own_size(maps[0], rows, columns), at_own_size(maps[1], rows, columns)
 
 
 def covid20_slices(root: Path) -> list[LabelledSlice]:

@@ -8,6 +8,15 @@ from torch import Tensor, nn
 from groundglass.training.presets.model import BCDUNetwork
 
 
+def _initialise(module: nn.Module) -> None:
+    """Weights after He et al. 2015: smaller ones fade on the way, for there is hardly any normalisation."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(torch.as_tensor(module.bias))
+    if isinstance(module, ConvLSTM):
+        module.remember()
+
+
 def _double(inputs: int, outputs: int) -> nn.Sequential:
     """Two 3x3 convolutions with ReLU."""
     return nn.Sequential(
@@ -44,6 +53,12 @@ class ConvLSTM(nn.Module):
         super().__init__()
         self.outputs = outputs
         self.gates = nn.Conv2d(inputs + outputs, 4 * outputs, 3, padding=1)
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        """Opens the forget gate at the start (Jozefowicz et al. 2015)."""
+        _, forget, _, _ = torch.as_tensor(self.gates.bias).chunk(4)
+        forget.fill_(1.0)
 
     def forward(self, sequence: tuple[Tensor, ...]) -> Tensor:
         """The hidden state after the last element; each is (n, inputs, height, width)."""
@@ -95,6 +110,7 @@ class BCDUNet(nn.Module):
         self.bottom = DenseBottom(widths[-1], 2 * widths[-1], config.dense_blocks, config.dropout)
         self.decoder = nn.ModuleList(Up(width) for width in reversed(widths))
         self.head = nn.Conv2d(widths[0], outputs, 1)
+        self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, outputs, height, width) for ``images`` (n, 1, height, width) of grey values 0..255."""

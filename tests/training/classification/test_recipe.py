@@ -139,6 +139,7 @@ def test_the_judge_abstains_as_the_shipped_classifier_does(tmp_path: Path) -> No
         Prepared(LabelledSlice("no lung", "x", None, "Normal", "", prepared()[0].slice.image), no_lung()),
     ]
     judge = Judge.fit(untrained(), prepared(), prepared(), size=96)
+    judge.network.favour_covid(-2.0)  # an untrained network is sure of nothing; COVID would never be likelier than not
     card = export_classifier(judge.network, judge.familiar, replace(draft(), classifier=judge.terms), tmp_path)
     classifier = SliceClassifier(card, threads=1)
     inputs = [SliceInput(*one.planes) for one in slices]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,16 +14,9 @@ from numpy.typing import NDArray
 from groundglass.analysis import Classification
 from groundglass.errors import InvalidImageError, MissingExtraError, OptionError, WeightsMissingError
 from groundglass.image.stages import STAGES, all_stages
-from groundglass.inference.cam import Attention
-from groundglass.inference.classify_scan import (
-    Judgement,
-    ShownSlice,
-    classify_pictures,
-    classify_volume,
-    shown_of_pictures,
-    shown_of_volume,
-)
-from groundglass.inference.scan import Channels, Networks, picture_probabilities, scan_probabilities
+from groundglass.inference.cam import Attention, Method
+from groundglass.inference.classify_scan import ShownSlice, judge, require_class, shown_of_pictures, shown_of_volume
+from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.write import atomic_write_bytes, case_folder
 from groundglass.options import AnalysisOptions
 from groundglass.pipeline import read
@@ -34,9 +27,6 @@ from groundglass.volume import CTVolume, PictureSet
 
 if TYPE_CHECKING:
     from groundglass.training.classification.trained import RunClassification, RunClassifier
-
-Method = Literal["grad-cam", "grad-cam++"]
-"""How heat maps are made: Selvaraju et al. 2017; Chattopadhyay et al. 2018."""
 
 RECORD = "explanation.json"
 STAGE_SIDE = 256
@@ -127,65 +117,37 @@ def explain(
         raise OptionError(
             f"{method} is for a run of your own (`--model RUN`); the shipped classifier has Grad-CAM, exactly"
         )
-    run = None if model is None else _run_classifier(model)
     options, settings = AnalysisOptions(), Settings.from_environment()
+    run = None if model is None else _run_classifier(model)
+    networks = networks or Networks.load(options, settings)
+    classifier = networks.classifier
+    if classifier is None:
+        raise WeightsMissingError("this installation has no classifier; reinstall groundglass")
+    require_class(label, classifier.card.channels if run is None else run.classes)
     progress("read", 0, 0)
     image = read(scan, options=options, settings=settings)
-    networks = networks or Networks.load(options, settings)
-    case, channels = _segmented(image, networks, progress)
+    case, shown = _shown(image, networks, progress)
+    if not shown:
+        raise InvalidImageError(f"{case}: no lungs were found; expected a chest CT")
     if run is not None:
-        said, attention = run.judge(_shown(image, channels), label=label, method=method)
+        said, attention = run.judge(shown, label=label, method=method)
         return Explanation(case, said, attention[0].label, attention)
-    judged = _judged(image, channels, networks, label)
+    judged = judge(shown, classifier, label)
     return Explanation(case, judged.classification, judged.attention[0].label, judged.attention)
 
 
-def _segmented(
-    image: CTVolume | PictureSet, networks: Networks, progress: Progress
-) -> tuple[str, Channels | list[Channels]]:
-    """Name of the case, and what the segmentation network found in it."""
+def _shown(image: CTVolume | PictureSet, networks: Networks, progress: Progress) -> tuple[str, list[ShownSlice]]:
+    """Name of the case, and its slices that a classifier looks at."""
 
     def step(done: int, total: int) -> None:
         progress("network", done, total)
 
     segmenter, lungs = networks.segmenter, networks.lung_segmenter
     if isinstance(image, PictureSet):
-        return image.case, picture_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
-    return image.source.case, scan_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
-
-
-def _judged(
-    image: CTVolume | PictureSet, channels: Channels | list[Channels], networks: Networks, label: str | None
-) -> Judgement:
-    """The shipped classifier's answer."""
-    classifier = networks.classifier
-    if classifier is None:
-        raise WeightsMissingError("this installation has no classifier; reinstall groundglass")
-    if label is not None and label not in classifier.card.channels:
-        raise OptionError(f"no class {label!r}; expected one of {', '.join(classifier.card.channels)}")
-    if isinstance(image, PictureSet):
-        assert isinstance(channels, list)
-        return classify_pictures(image, channels, classifier, label=label)
-    assert isinstance(channels, Channels)
-    judged = classify_volume(image, channels, classifier, label=label)
-    if judged is None:
-        raise _no_lungs(image)
-    return judged
-
-
-def _shown(image: CTVolume | PictureSet, channels: Channels | list[Channels]) -> list[ShownSlice]:
-    """The slices that a classifier looks at."""
-    if isinstance(image, PictureSet):
-        assert isinstance(channels, list)
-        return shown_of_pictures(image, channels)
-    assert isinstance(channels, Channels)
-    if shown := shown_of_volume(image, channels):
-        return shown
-    raise _no_lungs(image)
-
-
-def _no_lungs(scan: CTVolume) -> InvalidImageError:
-    return InvalidImageError(f"{scan.source.case}: no lungs were found; expected a chest CT")
+        found = picture_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
+        return image.case, shown_of_pictures(image, found)
+    maps = scan_probabilities(image, segmenter, progress=step, lung_segmenter=lungs)
+    return image.source.case, shown_of_volume(image, maps)
 
 
 def _run_classifier(place: str | Path) -> RunClassifier:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from groundglass.image.lung_view import Box, classifier_view
-from groundglass.inference.cam import attention, attention_in_lungs, heat, on_slice
+from groundglass.inference.cam import Method, attention, attention_in_lungs, heat, on_slice
 from groundglass.inference.classify import SliceAnswer, SliceClassifier
 from groundglass.report.attention import attention_pictures, overlay, panels
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from groundglass.inference.classify import SliceInput
 from groundglass.training.classification.export import Familiar, export_classifier
-from groundglass.training.classification.gradcam import Method, grad_cam
+from groundglass.training.classification.gradcam import grad_cam
 from groundglass.training.classification.nets.lesion import LesionClassifier
 from tests.support.classifier import SIZE, chest_slice, draft, exported, untrained
 

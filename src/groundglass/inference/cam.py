@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -60,6 +61,10 @@ def attention_in_lungs(heat_map: NDArray[np.float32], lung: NDArray[np.uint8]) -
     """
     total = float(heat_map.sum())
     return float(heat_map[lung >= LUNG_LEVEL].sum()) / total if total > 0 else None
+
+
+Method = Literal["grad-cam", "grad-cam++"]
+"""How heat maps are made: Selvaraju et al. 2017; Chattopadhyay et al. 2018."""
 
 
 @dataclass(frozen=True, eq=False)

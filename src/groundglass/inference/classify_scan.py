@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import Classification, DrivingSlice, Label
+from groundglass.errors import OptionError
 from groundglass.image.lung_view import LUNG_LEVEL
 from groundglass.inference.cam import Attention, attention
 from groundglass.inference.classify import SliceAnswer, SliceClassifier, SliceInput, conclude, domain_reasons
@@ -102,7 +103,7 @@ def classify_volume(
         None where there is no lung.
     """
     shown = shown_of_volume(volume, channels)
-    return _judge(shown, classifier, label) if shown else None
+    return judge(shown, classifier, label) if shown else None
 
 
 def classify_pictures(
@@ -116,7 +117,7 @@ def classify_pictures(
         classifier: the network.
         label: class whose evidence is shown; the likeliest when None.
     """
-    return _judge(shown_of_pictures(pictures, channels), classifier, label)
+    return judge(shown_of_pictures(pictures, channels), classifier, label)
 
 
 def shown_of_volume(volume: CTVolume, channels: Channels) -> list[ShownSlice]:
@@ -152,7 +153,24 @@ def shown_of_pictures(pictures: PictureSet, channels: Sequence[Channels]) -> lis
     ]
 
 
-def _judge(shown: Sequence[ShownSlice], classifier: SliceClassifier, label: str | None) -> Judgement:
+def require_class(label: str | None, classes: Sequence[str]) -> None:
+    """Refuses a class that a classifier does not have.
+
+    Raises:
+        OptionError: it has no such class.
+    """
+    if label is not None and label not in classes:
+        raise OptionError(f"no class {label!r}; expected one of {', '.join(classes)}")
+
+
+def judge(shown: Sequence[ShownSlice], classifier: SliceClassifier, label: str | None = None) -> Judgement:
+    """The answer for slices of one scan or one set of pictures.
+
+    Args:
+        shown: the slices, one at least.
+        classifier: the network.
+        label: class whose evidence is shown; the likeliest when None.
+    """
     answers = list(classifier.answers([one.input for one in shown]))
     classes, terms = classifier.card.channels, classifier.terms
     each = np.stack([classifier.probabilities(answer) for answer in answers])
@@ -206,6 +224,8 @@ __all__ = [
     "classify_pictures",
     "classify_volume",
     "deciding",
+    "judge",
+    "require_class",
     "shown_of_pictures",
     "shown_of_volume",
     "slices_to_classify",

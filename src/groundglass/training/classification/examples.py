@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.errors import DatasetError
-from groundglass.image.lung_view import as_grey
+from groundglass.image.lung_view import Box, as_grey
 from groundglass.image.prepare import resize
-from groundglass.image.stages import WHOLE_SLICE, at_stage, classical_lungs
+from groundglass.image.stages import WHOLE_SLICE, at_stage, classical_lungs, stage_box
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.records import LabelledSlice
 from groundglass.training.lung_network import CLASSICAL, lung_probabilities
@@ -21,6 +21,19 @@ from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 logger = logging.getLogger(__name__)
 Grey = NDArray[np.uint8]
 LungFinder = Callable[[Sequence[NDArray[np.generic]]], list[Grey]]
+
+
+@dataclass(frozen=True, eq=False)
+class SeenSlice:
+    """A slice as a network is shown it.
+
+    Attributes:
+        pixels: uint8 (size, size), at the preset's stage.
+        box: the part of the slice that they cover.
+    """
+
+    pixels: Grey
+    box: Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +84,34 @@ def require_two_classes(slices: Sequence[LabelledSlice], preset: ClassifierPrese
         logger.info("left out, for they do not say which of %s: %s", ", ".join(preset.class_names), left_out)
 
 
+def see(
+    slices: Sequence[NDArray[np.generic]], preset: ClassifierPreset, *, lungs: LungFinder | None = None
+) -> list[SeenSlice]:
+    """Slices as the network of a preset is shown them, in training and after.
+
+    Args:
+        slices: (rows, columns) each: 8-bit grey, or Hounsfield units.
+        preset: stage, size, and what finds the lungs.
+        lungs: finds the lungs; what the preset names when None.
+
+    Raises:
+        UnknownModelError: no network at the place that the preset names for the lungs.
+        UnusableModelError: a network there that does not find lungs in whole slices.
+    """
+    grey = [as_grey(image) for image in slices]
+    if preset.stage in WHOLE_SLICE:
+        found = [np.zeros_like(image) for image in grey]
+    else:
+        found = lungs(grey) if lungs else find_lungs(grey, preset.lungs)
+    return [
+        SeenSlice(
+            np.asarray(resize(at_stage(image, preset.stage, lung), preset.size, preset.size), np.uint8),
+            stage_box(preset.stage, lung),
+        )
+        for image, lung in zip(grey, found, strict=True)
+    ]
+
+
 def make_examples(
     slices: Sequence[LabelledSlice], preset: ClassifierPreset, *, lungs: LungFinder | None = None
 ) -> Examples:
@@ -89,13 +130,9 @@ def make_examples(
     known = [(one, index) for one in slices if (index := class_of(one.label, preset)) is not None]
     if not known:
         raise DatasetError(f"no slice has one of the classes {', '.join(preset.class_names)} of {preset.name}")
-    images = [as_grey(one.image) for one, _ in known]
-    found: Sequence[Grey | None] = [None] * len(images)
-    if preset.stage not in WHOLE_SLICE:
-        found = lungs(images) if lungs else find_lungs(images, preset.lungs)
-    staged = [at_stage(image, preset.stage, lung) for image, lung in zip(images, found, strict=True)]
+    seen = see([one.image for one, _ in known], preset, lungs=lungs)
     return Examples(
-        images=np.stack([np.asarray(resize(one, preset.size, preset.size), np.uint8) for one in staged]),
+        images=np.stack([one.pixels for one in seen]),
         classes=np.array([index for _, index in known], dtype=np.int64),
         patients=[one.group for one, _ in known],
         names=[one.name for one, _ in known],

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-Method = Literal["grad-cam", "grad-cam++"]
+from groundglass.inference.cam import Method
 
 
 def grad_cam(

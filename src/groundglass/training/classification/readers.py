@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from groundglass.errors import DatasetError
 from groundglass.training.classification.records import ALIASES, LabelledSlice, label_of
+from groundglass.training.classification.tables import read_rows
 from groundglass.training.classification.volumes import VOLUMES, read_volumes
 
 IMAGES = "images.csv"
@@ -44,12 +44,7 @@ def read_table(table: Path, *, source: str | None = None) -> Iterator[LabelledSl
         DatasetError: a column, a label or a picture is missing.
     """
     name = source or table.parent.name
-    with table.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    if not rows or not {"file", "label"} <= set(rows[0]):
-        found = ", ".join(rows[0]) if rows else "no rows"
-        raise DatasetError(f"{table} has {found}; expected the columns file, label and perhaps patient, split")
-    for row in rows:
+    for row in read_rows(table, "file", "label"):
         yield LabelledSlice(
             name=row["file"],
             source=name,

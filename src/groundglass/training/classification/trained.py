@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -14,20 +13,16 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from groundglass.analysis import Record
-from groundglass.errors import OptionError, UnknownModelError, UnusableModelError
-from groundglass.image.lung_view import Box, as_grey
-from groundglass.image.prepare import resize
-from groundglass.image.stages import WHOLE_SLICE, at_stage, stage_box
-from groundglass.inference.cam import Attention, on_slice
-from groundglass.inference.classify_scan import SHOWN, ShownSlice, deciding
-from groundglass.training.classification.examples import find_lungs
-from groundglass.training.classification.gradcam import Method, grad_cam
+from groundglass.errors import UnknownModelError, UnusableModelError
+from groundglass.image.lung_view import as_grey
+from groundglass.inference.cam import Attention, Method, on_slice
+from groundglass.inference.classify_scan import SHOWN, ShownSlice, deciding, require_class
+from groundglass.training.classification.examples import SeenSlice, see
+from groundglass.training.classification.gradcam import grad_cam
 from groundglass.training.classification.nets.build import build
 from groundglass.training.classification.nets.simple import SliceNetwork
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.run import BEST, PRESET, RESULT
-
-Grey = NDArray[np.uint8]
 
 
 class RunSlice(Record):
@@ -49,19 +44,6 @@ class RunClassification(Record):
     slices: list[RunSlice] = Field(default_factory=list)
     model: str
     method: str
-
-
-@dataclass(frozen=True, eq=False)
-class SeenSlice:
-    """A slice as the network is shown it.
-
-    Attributes:
-        pixels: uint8 (size, size), at the preset's stage.
-        box: the part of the slice that they cover.
-    """
-
-    pixels: Grey
-    box: Box
 
 
 class RunClassifier:
@@ -107,14 +89,7 @@ class RunClassifier:
         Args:
             slices: (rows, columns) each: 8-bit grey, or Hounsfield units.
         """
-        grey, stage, side = [as_grey(image) for image in slices], self.preset.stage, self.preset.size
-        # Stages of the whole slice need to know no lungs, but what is not given would be looked for.
-        whole = stage in WHOLE_SLICE
-        lungs = [np.zeros_like(one) for one in grey] if whole else find_lungs(grey, self.preset.lungs)
-        return [
-            SeenSlice(np.asarray(resize(at_stage(one, stage, lung), side, side), np.uint8), stage_box(stage, lung))
-            for one, lung in zip(grey, lungs, strict=True)
-        ]
+        return see(slices, self.preset)
 
     @torch.no_grad()
     def probabilities(self, seen: Sequence[SeenSlice]) -> NDArray[np.float64]:
@@ -141,8 +116,7 @@ class RunClassifier:
         Raises:
             OptionError: the run has no such class.
         """
-        if label is not None and label not in self.classes:
-            raise OptionError(f"no class {label!r}; expected one of {', '.join(self.classes)} of {self.place}")
+        require_class(label, self.classes)
         seen = self.look([one.input.image for one in shown])
         each = self.probabilities(seen)
         chosen = deciding(each, self.classes)

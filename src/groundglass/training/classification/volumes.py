@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 
 from groundglass.errors import DatasetError
 from groundglass.image.lung_view import as_grey
+from groundglass.io.options import case_name
 from groundglass.io.read import read_input
 from groundglass.training.classification.records import LabelledSlice, label_of
+from groundglass.training.classification.tables import read_rows
 from groundglass.volume import CTVolume
 
 VOLUMES = "volumes.csv"
@@ -37,9 +38,9 @@ def read_volumes(table: Path, *, source: str | None = None) -> Iterator[Labelled
         InputError: a scan cannot be read.
     """
     folder = table.parent
-    rows = _rows(table, {"file", "label"})
+    rows = read_rows(table, "file", "label")
     labels = slice_labels(folder / SLICE_LABELS) if (folder / SLICE_LABELS).is_file() else {}
-    names = [(row.get("name") or "").strip() or Path(row["file"]).name.split(".")[0] for row in rows]
+    names = [(row.get("name") or "").strip() or case_name(Path(row["file"])) for row in rows]
     if unknown := sorted(set(labels) - set(names)):
         raise DatasetError(
             f"{folder / SLICE_LABELS} has slices of {', '.join(unknown[:3])}; expected volumes of {table.name} "
@@ -62,7 +63,7 @@ def slice_labels(table: Path) -> dict[str, set[int]]:
         DatasetError: a column is missing, or a number is none.
     """
     infected: dict[str, set[int]] = defaultdict(set)
-    for number, row in enumerate(_rows(table, {"volume", "slice_from_head", "infected"}), start=2):
+    for number, row in enumerate(read_rows(table, "volume", "slice_from_head", "infected"), start=2):
         head, flag = (_whole(row[name], f"{table}, line {number}, {name}") for name in ("slice_from_head", "infected"))
         infected[row["volume"]].update({head} if flag else ())
     return dict(infected)
@@ -95,17 +96,6 @@ def labelled_slices(
         image = np.asarray(volume.axial(count - 1 - head))
         image = image.astype(np.int16) if volume.units == "HU" else np.clip(image, 0, 255).astype(np.uint8)
         yield head, shown if infected is None or head in infected else NORMAL, image
-
-
-def _rows(table: Path, needed: set[str]) -> list[dict[str, str]]:
-    with table.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    if not rows or not needed <= set(rows[0]):
-        found = ", ".join(rows[0]) if rows else "no rows"
-        raise DatasetError(f"{table} has {found}; expected the columns {', '.join(sorted(needed))}")
-    if short := [number for number, row in enumerate(rows, start=2) if any(row[name] is None for name in needed)]:
-        raise DatasetError(f"{table}, line {short[0]}, has too few columns; expected {', '.join(sorted(needed))}")
-    return rows
 
 
 def _whole(text: str, where: str, *, least: int = 0) -> int:

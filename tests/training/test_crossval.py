@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +24,7 @@ from groundglass.evaluation.records import Evaluation
 from groundglass.evaluation.results import to_json
 from groundglass.models.catalog import ModelCard, load_card
 from groundglass.training import crossval_models
-from groundglass.training.crossval import FoldModel, cross_validate, plan_folds
+from groundglass.training.crossval import FoldModel, cross_validate, plan_folds, score_folds
 from groundglass.training.crossval_models import finished_models, start_of_fold, trained, unseen_fold
 from groundglass.training.crossval_report import CrossvalOptions
 from groundglass.training.crossval_splits import FoldPlan, by_slices, training_view, with_patient_folds
@@ -48,6 +49,10 @@ def honest(plan: FoldPlan) -> ModelCard:
     return card(plan.fold, plan.others)
 
 
+def painter(one: ModelCard, doubt: int = 0) -> Any:
+    return Painter(one, doubt)
+
+
 def run_folds(
     data: LabelledData,
     folder: Path,
@@ -58,11 +63,9 @@ def run_folds(
 ) -> Evaluation:
     """Cross-validate with a painter for a network; figures and page, which take most of the time, only on request."""
 
-    def painter(one: ModelCard) -> Any:
-        return Painter(one, doubt)
-
     with nullcontext() if page else patch("groundglass.training.crossval.save", save_record):
-        return cross_validate("test", data, folder / "data", folder / "run", model, options, segment=painter)
+        segment = partial(painter, doubt=doubt)
+        return cross_validate("test", data, folder / "data", folder / "run", model, options, segment=segment)
 
 
 def save_record(record: Evaluation, folder: Path) -> None:
@@ -107,6 +110,28 @@ def test_an_interrupted_run_goes_on_where_it_stopped(slices: Path, tmp_path: Pat
     assert len(record.volumes) == 5
     with pytest.raises(OptionError, match="other settings"):
         run_folds(read_data(slices), tmp_path, cut_off, replace(OPTIONS, seed=1))
+
+
+def test_processes_share_a_cross_validation(slices: Path, tmp_path: Path) -> None:
+    data, folder = read_data(slices), tmp_path / "run"
+    asked: list[int] = []
+
+    def counted(plan: FoldPlan) -> ModelCard:
+        asked.append(plan.fold)
+        return honest(plan)
+
+    def own(fold: int) -> tuple[int, ...]:
+        return score_folds("test", data, slices, folder, counted, OPTIONS, [fold], segment=painter)
+
+    assert own(1) == (0,)
+    assert not (folder / "fold-0").exists()
+    assert own(0) == ()
+    together = cross_validate("test", data, slices, folder, counted, OPTIONS, segment=painter)
+    assert asked == [1, 0]
+    alone = run_folds(data, tmp_path / "alone")
+    assert together.structures == alone.structures
+    with pytest.raises(OptionError, match=r"no fold 7 in .*; expected one of 0, 1"):
+        own(7)
 
 
 KILLED = """
@@ -278,6 +303,7 @@ def test_networks_find_their_folds(slices: Path, tmp_path: Path, monkeypatch: py
         (["lungs-infection", "--split", "rows"], "--split"),
         (["lungs-infection", "--split", "slices", "--start", "x"], "needs folds by patient"),
         (["--folds-done", "x", "--start", "x"], "no --start"),
+        (["lungs-infection", "--only", "7"], "no fold 7"),
     ],
 )
 def test_wrong_usage(

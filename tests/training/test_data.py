@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -218,6 +219,21 @@ def test_the_cache_gives_back_what_was_prepared(pictures: Path, tmp_path: Path) 
         np.testing.assert_array_equal(again.masks, sample.masks)
         np.testing.assert_array_equal(again.known, sample.known)
         assert (again.kind, again.name, again.group) == (sample.kind, sample.name, sample.group)
+
+
+def test_another_process_may_prepare_a_volume_faster(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, rename = recognise(pictures)[0], os.rename
+
+    def second(source: Path, target: Path) -> None:
+        shutil.copytree(source, target)  # the other process, a moment before
+        rename(source, target)
+
+    monkeypatch.setattr("groundglass.training.cache.os.rename", second)
+    stored = cached(volume, (), tmp_path / "cache")
+    assert stored.slices == cached(volume, (), tmp_path / "alone").slices
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [stored.folder.name]
 
 
 def test_the_cache_follows_content_and_steps(pictures: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,9 +14,21 @@ from groundglass.cli.evaluate import show_evaluation
 from groundglass.cli.options import Data, PostProcess, Surfaces
 
 if TYPE_CHECKING:
-    from groundglass.evaluation.records import Evaluation
+    from groundglass.evaluation.layouts import LabelledData
     from groundglass.progress import Progress
+    from groundglass.training.crossval import FoldModel
     from groundglass.training.crossval_report import CrossvalOptions
+
+
+class Job(NamedTuple):
+    """What `cross_validate` and `score_folds` are given."""
+
+    name: str
+    data: LabelledData
+    source: Path
+    run: Path
+    model_of: FoldModel
+    options: CrossvalOptions
 
 
 class Split(StrEnum):
@@ -48,6 +60,14 @@ def command(
             "--folds-done",
             help="A network that is trained already, one for each fold, instead of a preset: a finished run, or an "
             ".onnx file with its card; FOLD=PLACE where its card does not list what it learned from.",
+        ),
+    ] = None,
+    only: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--only",
+            help="Fold to train and score, leaving the others to other processes or machines with the same folder; "
+            "repeat it for several. The last to finish puts all folds together.",
         ),
     ] = None,
     split: Annotated[
@@ -84,6 +104,7 @@ def command(
     """
     from groundglass.errors import OptionError
     from groundglass.evaluation.results import PAGE, to_json
+    from groundglass.training.crossval import cross_validate, score_folds
     from groundglass.training.crossval_report import CrossvalOptions
 
     options = CrossvalOptions(
@@ -99,9 +120,14 @@ def command(
         if folds_done:
             if start is not None:
                 raise OptionError("--folds-done takes networks as they are: no --start")
-            record = _of_finished(preset, data, run, folds_done, options, progress)
+            job = _of_finished(preset, data, run, folds_done, options)
         else:
-            record = _of_preset(preset, data, run, steps, start, options, progress)
+            job = _of_preset(preset, data, run, steps, start, options, progress)
+        missing = score_folds(*job, only, progress=progress) if only else ()
+        if missing:
+            typer.echo(f"Not finished yet: fold {', '.join(map(str, missing))} of {run}", err=True)
+            return 0
+        record = cross_validate(*job, progress=progress)
     if as_json:
         print(to_json(record))
     else:
@@ -109,14 +135,11 @@ def command(
     return 1 if record.failures else 0
 
 
-def _of_finished(
-    preset: str | None, data: Path, run: Path, places: list[str], options: CrossvalOptions, progress: Progress
-) -> Evaluation:
+def _of_finished(preset: str | None, data: Path, run: Path, places: list[str], options: CrossvalOptions) -> Job:
     from dataclasses import replace
 
     from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
-    from groundglass.training.crossval import cross_validate
     from groundglass.training.crossval_models import finished_models
     from groundglass.training.crossval_splits import with_patient_folds
 
@@ -126,7 +149,7 @@ def _of_finished(
     model_of, cards = finished_models(places, labelled)
     known = replace(options, recipe={"networks": {str(fold): card.sha256 for fold, card in sorted(cards.items())}})
     name = next(iter(cards.values())).name
-    return cross_validate(name, labelled, data, run, model_of, known, progress=progress)
+    return Job(name, labelled, data, run, model_of, known)
 
 
 def _of_preset(
@@ -137,12 +160,11 @@ def _of_preset(
     start: Path | None,
     options: CrossvalOptions,
     progress: Progress,
-) -> Evaluation:
+) -> Job:
     from dataclasses import replace
 
     from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
-    from groundglass.training.crossval import cross_validate
     from groundglass.training.crossval_models import trained
     from groundglass.training.presets import load_preset
     from groundglass.training.run import TrainOptions
@@ -158,4 +180,4 @@ def _of_preset(
     known = replace(options, recipe=described)
     own = TrainOptions(steps=steps, seed=options.seed, cache=run / "cache")
     model_of = trained(recipe, own, progress, start=start)
-    return cross_validate(recipe.name, read_data(data), data, run, model_of, known, progress=progress)
+    return Job(recipe.name, read_data(data), data, run, model_of, known)

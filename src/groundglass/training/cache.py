@@ -153,8 +153,11 @@ def _build(volume: LabelledVolume, steps: Sequence[PreparationStep], folder: Pat
         try:
             entries = _write(samples, partial)
             (partial / INDEX).write_text(json.dumps([asdict(entry) for entry in entries]), encoding="utf-8")
-            if not (folder / INDEX).is_file():  # another process may have been faster
+            try:
                 os.rename(partial, folder)
+            except OSError:
+                if not (folder / INDEX).is_file():  # else another process was faster
+                    raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,10 +75,7 @@ def cross_validate(
     check_output_folder(run)
     plans = plan_folds(data, source, run, options)
     work = _Work(model_of, options, _signature(name, plans, options), segment, progress)
-    finished = []
-    for done, plan in enumerate(plans):
-        progress("folds", done, len(plans))
-        finished.append(_finished(plan, work.signature) or _score_fold(plan, work))
+    finished = _score_folds(plans, work)
     if options.thresholds == "others":
         pairs = list(zip(plans, finished, strict=True))
         finished = [_with_thresholds_of_others(plan, own, finished, work) for plan, own in pairs]
@@ -88,6 +85,57 @@ def cross_validate(
     record = crossval_record(name, data, finished, options, info)
     save(record, run)
     return record
+
+
+def score_folds(
+    name: str,
+    data: LabelledData,
+    source: Path,
+    run: Path,
+    model_of: FoldModel,
+    options: CrossvalOptions,
+    only: Collection[int],
+    *,
+    segment: Segment = SliceSegmenter,
+    progress: Progress = silent,
+) -> tuple[int, ...]:
+    """Some of the folds of `cross_validate`, so that several processes can share a cross-validation.
+
+    Args:
+        name: as in `cross_validate`, like all that follow.
+        data: labelled volumes.
+        source: folder that training reads.
+        run: folder of the cross-validation, the same for every process.
+        model_of: gives the network of a fold.
+        options: choices.
+        only: the folds to score.
+        segment: loads a network.
+        progress: called with (stage, done, total).
+
+    Returns:
+        The folds that are not finished; where there are none, `cross_validate` only puts the scores together.
+
+    Raises:
+        OptionError: there is no such fold, or as in `cross_validate`.
+        OutputError: the folder cannot be written.
+    """
+    check_output_folder(run)
+    plans = plan_folds(data, source, run, options)
+    unknown = sorted(set(only) - {plan.fold for plan in plans})
+    if unknown:
+        there = ", ".join(str(plan.fold) for plan in plans)
+        raise OptionError(f"there is no fold {unknown[0]} in {data.name}; expected one of {there}")
+    work = _Work(model_of, options, _signature(name, plans, options), segment, progress)
+    _score_folds([plan for plan in plans if plan.fold in only], work)
+    return tuple(plan.fold for plan in plans if _finished(plan, work.signature) is None)
+
+
+def _score_folds(plans: Sequence[FoldPlan], work: _Work) -> list[FoldScores]:
+    finished = []
+    for done, plan in enumerate(plans):
+        work.progress("folds", done, len(plans))
+        finished.append(_finished(plan, work.signature) or _score_fold(plan, work))
+    return finished
 
 
 def plan_folds(data: LabelledData, source: Path, run: Path, options: CrossvalOptions) -> list[FoldPlan]:

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -137,8 +138,9 @@ def training_view(data: Path, cases: Sequence[LabelledCase], folder: Path) -> Pa
         for other in sorted(data.iterdir()):
             link = folder / other.name
             holds_labels = any(other.resolve() in (path, *path.parents) for path in labelled)
-            if other.is_dir() and not holds_labels and not link.exists():
-                os.symlink(other.resolve(), link, target_is_directory=True)
+            if other.is_dir() and not holds_labels:
+                with suppress(FileExistsError):  # made before, or by a process that shares the run
+                    os.symlink(other.resolve(), link, target_is_directory=True)
     pictures = all(case.kind == "pictures" for case in cases)
     name, text = ("slices.csv", _picture_rows(cases)) if pictures else ("scans.csv", _scan_rows(cases))
     atomic_write_bytes(folder / name, text.encode())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +57,12 @@ def test_bad_data_sets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected the columns file, label"):
         read_data(tmp_path / "x")
     (tmp_path / "x" / "images.csv").write_text("file,label\na.png,COVID\n")
-    with pytest.raises(DatasetError, match="cannot be read as a picture"):
+    with pytest.raises(DatasetError, match=r"no file .*a.png, which .*images.csv lists"):
         read_data(tmp_path / "x")
+    (tmp_path / "x" / "a.png").write_text("no picture")
+    (one,) = read_data(tmp_path / "x")
+    with pytest.raises(DatasetError, match="cannot be read as a picture"):
+        find_twins([one], [one])
     with pytest.raises(DatasetError, match="'tumour' is not known"):
         label_of("tumour")
     assert label_of("Non-COVID") == label_of("NoCOVID") == "NonCOVID"
@@ -91,12 +97,12 @@ def test_the_data_sets_own_parts_are_kept_and_leaks_refused() -> None:
 def test_near_twins_across_parts_are_found_and_left_out() -> None:
     first = made("a", seed=1)
     smooth = cv2.GaussianBlur(np.asarray(first.image, np.uint8), (0, 0), 1.5)
-    first = replace(first, image=np.asarray(smooth, np.uint8))
+    first = replace(first, held=np.asarray(smooth, np.uint8))
     _, code = cv2.imencode(".jpg", cv2.resize(smooth, (70, 70)), [cv2.IMWRITE_JPEG_QUALITY, 75])
     again = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8)
-    copy = replace(made("b"), image=again, name="copy", split="val")
+    copy = replace(made("b"), held=again, name="copy", split="val")
     other = made("c", label="OtherPneumonia", seed=9)
-    turned = replace(made("d"), image=np.rot90(first.image).copy(), name="turned")
+    turned = replace(made("d"), held=np.rot90(first.image).copy(), name="turned")
     assert [(twin.first, twin.second) for twin in find_twins([first, other, turned], [copy])] == [("a-1", "copy")]
     assert find_twins([first], [replace(copy, patient="a")]) == []
     split, twins = without_twins(split_slices([replace(first, split="train"), replace(other, split="train"), copy]))
@@ -104,8 +110,46 @@ def test_near_twins_across_parts_are_found_and_left_out() -> None:
     assert [one.patient for one in split.train] == ["c"]
 
 
+def test_twins_are_found_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = [made(f"p{seed % 7}", seed=seed // 2) for seed in range(14)]  # each picture under two patients
+    whole = find_twins(slices, slices)
+    assert len(whole) >= 7
+    monkeypatch.setattr("groundglass.training.classification.splits.ROWS", 3)
+    assert find_twins(slices, slices) == whole
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from groundglass.training.classification.examples import make_examples
+from groundglass.training.classification.presets import load_classifier
+from groundglass.training.classification.readers import read_data
+from groundglass.training.classification.splits import find_twins
+preset = load_classifier("threeclass-simple").model_copy(update={"size": 32})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+slices = read_data(Path(sys.argv[1]))
+find_twins(slices, slices)
+make_examples(slices, preset)
+print(len(slices), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (1000, 1000), np.uint8)
+    rows = ["file,label"]
+    for number in range(600):
+        label = ("COVID", "Normal")[number % 2]
+        rows.append(f"{number % 5}.png,{label}")
+        cv2.imwrite(str(tmp_path / f"{number % 5}.png"), picture) if number < 5 else None
+    (tmp_path / "images.csv").write_text("\n".join(rows) + "\n")
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, check=True)
+    count, kilobytes = map(int, done.stdout.split())
+    assert count == 600
+    assert kilobytes < 400_000  # the pictures have 600 MB
+
+
 def test_flat_pictures_are_no_twins() -> None:
-    flat = [replace(made(name), image=np.full((40, 40), 9, np.uint8)) for name in ("a", "b")]
+    flat = [replace(made(name), held=np.full((40, 40), 9, np.uint8)) for name in ("a", "b")]
     assert find_twins(flat, flat) == []
 
 

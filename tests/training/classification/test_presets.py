@@ -103,7 +103,7 @@ def test_cbr_networks_have_the_sizes_of_the_paper() -> None:
 
 def test_a_network_learns_what_is_easy(dataset: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    preset = load_classifier("covid-cnn").model_copy(update={"size": 48, "batch": 8, "epochs": 12})
+    preset = load_classifier("covid-cnn").model_copy(update={"size": 48, "batch": 8, "epochs": 20})
     train(preset, dataset, tmp_path / "run", lungs=lungs)  # type: ignore[arg-type]
     losses = [float(line.split(",")[1]) for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
     assert losses[-1] < 0.6 * losses[0]

@@ -47,6 +47,8 @@ def test_slices_carry_the_label_of_their_slice_and_show_it(data: Path) -> None:
     assert (found["first[0]"].patient, found["b[0]"].patient) == ("p1", "b")
     assert (found["first[0]"].split, found["b[0]"].split, found["c[0]"].split) == ("train", "val", "")
     assert {one.source for one in found.values()} == {"scans"}
+    # Mapped from disk, so that many scans do not fill the memory.
+    assert all(isinstance(one.image, np.memmap) for one in found.values())
 
 
 def test_slices_are_counted_from_the_head_and_lie_as_on_a_screen(data: Path) -> None:

@@ -163,7 +163,8 @@ def _draw_means(groups: dict[str, list[LabelledSlice]]) -> Any:  # noqa: ANN401
     for axis in axes.ravel():
         axis.axis("off")
     for axis, (name, members) in zip(axes.ravel(), groups.items(), strict=False):
-        axis.imshow(np.mean([_small(one) for one in members], axis=0), cmap="gray", vmin=0, vmax=255)
+        total = sum((_small(one).astype(np.float64) for one in members), np.zeros((SIDE, SIDE)))
+        axis.imshow(total / len(members), cmap="gray", vmin=0, vmax=255)
         label, _, source = name.partition(", ")
         axis.set_title(f"{label}\n{source} ({len(members)} slices)" if source else f"{name} ({len(members)})", size=9)
     return figure

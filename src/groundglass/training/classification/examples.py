@@ -20,6 +20,8 @@ from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 
 logger = logging.getLogger(__name__)
 Grey = NDArray[np.uint8]
+AT_ONCE = 64
+"""Slices of which the whole pictures are in memory at a time."""
 LungFinder = Callable[[Sequence[NDArray[np.generic]]], list[Grey]]
 
 
@@ -130,9 +132,13 @@ def make_examples(
     known = [(one, index) for one in slices if (index := class_of(one.label, preset)) is not None]
     if not known:
         raise DatasetError(f"no slice has one of the classes {', '.join(preset.class_names)} of {preset.name}")
-    seen = see([one.image for one, _ in known], preset, lungs=lungs)
+    images = np.empty((len(known), preset.size, preset.size), np.uint8)
+    for start in range(0, len(known), AT_ONCE):
+        shown = [one.image for one, _ in known[start : start + AT_ONCE]]
+        for place, one in enumerate(see(shown, preset, lungs=lungs), start=start):
+            images[place] = one.pixels
     return Examples(
-        images=np.stack([one.pixels for one in seen]),
+        images=images,
         classes=np.array([index for _, index in known], dtype=np.int64),
         patients=[one.group for one, _ in known],
         names=[one.name for one, _ in known],

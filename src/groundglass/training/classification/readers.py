@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from groundglass.errors import DatasetError
-from groundglass.training.classification.records import ALIASES, LabelledSlice, label_of
+from groundglass.training.classification.records import LabelledSlice, label_of
 from groundglass.training.classification.tables import read_rows
 from groundglass.training.classification.volumes import VOLUMES, read_volumes
 
@@ -19,18 +15,6 @@ TABLES = (IMAGES, VOLUMES)
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 KNOWN_FOLDERS = {"luna_no_pneumonia": "Normal"}
 """Folders of one class; their own label says less than what is known of them."""
-
-
-def read_grey(path: Path) -> NDArray[np.uint8]:
-    """An 8-bit grey picture (rows, columns).
-
-    Raises:
-        DatasetError: it cannot be read.
-    """
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise DatasetError(f"{path} cannot be read as a picture; expected PNG, JPEG, BMP or TIFF")
-    return np.asarray(picture, dtype=np.uint8)
 
 
 def read_table(table: Path, *, source: str | None = None) -> Iterator[LabelledSlice]:
@@ -51,8 +35,14 @@ def read_table(table: Path, *, source: str | None = None) -> Iterator[LabelledSl
             patient=(row.get("patient") or "").strip() or None,
             label=KNOWN_FOLDERS.get(name) or label_of(row["label"]),
             split=(row.get("split") or "").strip(),
-            image=read_grey(table.parent / row["file"]),
+            held=_found(table.parent / row["file"], table),
         )
+
+
+def _found(path: Path, table: Path) -> Path:
+    if not path.is_file():
+        raise DatasetError(f"there is no file {path}, which {table} lists; expected a picture")
+    return path
 
 
 def read_folder(folder: Path, *, source: str | None = None) -> Iterator[LabelledSlice]:
@@ -68,7 +58,7 @@ def read_folder(folder: Path, *, source: str | None = None) -> Iterator[Labelled
             if path.suffix.lower() in PICTURES:
                 seen += 1
                 file = str(path.relative_to(folder))
-                yield LabelledSlice(file, name, None, label_of(place.name), split, read_grey(path))
+                yield LabelledSlice(file, name, None, label_of(place.name), split, path)
     if not seen:
         raise DatasetError(
             f"no pictures in folders named after a class in {folder}; expected for example COVID/ and NonCOVID/, "
@@ -119,6 +109,3 @@ def read_data(folder: Path) -> list[LabelledSlice]:
 def _is_dataset(folder: Path) -> bool:
     tables = any((folder / name).is_file() for name in TABLES)
     return tables or any(path.is_dir() and _names_class(path) for path in folder.iterdir())
-
-
-__all__ = ["ALIASES", "read_data", "read_dataset", "read_folder", "read_grey", "read_table"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,9 +53,21 @@ def label_of(name: str) -> str:
     return label
 
 
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """An 8-bit grey picture (rows, columns).
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise DatasetError(f"{path} cannot be read as a picture; expected PNG, JPEG, BMP or TIFF")
+    return np.asarray(picture, dtype=np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledSlice:
-    """One slice with its label.
+    """One slice with its label. A slice in a file is read when it is looked at, so a long list of slices is small.
 
     Attributes:
         name: file, or volume and slice.
@@ -61,7 +75,7 @@ class LabelledSlice:
         patient: whose slice it is; None where nobody knows.
         label: a key of `ALLOWED`.
         split: `train`, `val`, `test`, or empty where the data set does not say.
-        image: (rows, columns): uint8 grey or int16 Hounsfield units.
+        held: the image, or the file that it is in.
     """
 
     name: str
@@ -69,7 +83,16 @@ class LabelledSlice:
     patient: str | None
     label: str
     split: str
-    image: NDArray[np.generic]
+    held: NDArray[np.generic] | Path
+
+    @property
+    def image(self) -> NDArray[np.generic]:
+        """The slice (rows, columns): uint8 grey or int16 Hounsfield units.
+
+        Raises:
+            DatasetError: its file cannot be read.
+        """
+        return read_grey(self.held) if isinstance(self.held, Path) else self.held
 
     @property
     def group(self) -> str:

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
-import logging
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from groundglass.errors import OptionError
 from groundglass.evaluation.classification import Estimate, binary_scores, confusion, macro_scores
 from groundglass.io.write import atomic_write_bytes
 from groundglass.progress import Progress, silent
-from groundglass.training.arithmetic import bf16_is_fast
-from groundglass.training.classification.changes import Changes, changed_view
 from groundglass.training.classification.examples import (
     Examples,
     LungFinder,
-    balance,
     make_examples,
     require_two_classes,
     with_smote,
 )
-from groundglass.training.classification.losses import open_label_loss
-from groundglass.training.classification.nets.build import build
-from groundglass.training.classification.nets.simple import SliceNetwork
+from groundglass.training.classification.learner import CHECKPOINT, LOG, Learner
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.readers import read_data
+from groundglass.training.classification.records import LabelledSlice
 from groundglass.training.classification.splits import Split, split_slices, without_twins
-from groundglass.training.nets.depthwise import quicken_depthwise
 
-logger = logging.getLogger(__name__)
-
-PRESET, RESULT, CHECKPOINT, BEST = "preset.json", "result.json", "checkpoint.pt", "best.pt"
-LOG, CURVES = "log.csv", "curves.png"
-T = TypeVar("T")
-CHANGES = Changes(whole_chance=1.0, mask_chance=0.0, blind_chance=0.0, lettering_chance=0.1, hole_chance=0.1)
+PRESET, RESULT, CURVES = "preset.json", "result.json", "curves.png"
 
 
 @dataclass(frozen=True)
@@ -61,7 +49,7 @@ class TrainedClassifier:
 
 def train(
     preset: ClassifierPreset,
-    data: Path,
+    data: Path | Sequence[LabelledSlice],
     folder: Path,
     *,
     seed: int = 0,
@@ -75,7 +63,7 @@ def train(
 
     Args:
         preset: what to train.
-        data: a data set, or a folder of data sets.
+        data: a data set, a folder of data sets, or their slices.
         folder: of the run.
         seed: of split, weights and changes.
         lungs: finds the lungs, for stages that need them; what the preset names when None.
@@ -84,15 +72,19 @@ def train(
     Raises:
         DatasetError: there is nothing to learn from.
         LeakageError: the data set's own parts share a patient.
+        OptionError: the folder holds a run of other settings or data.
     """
+    progress("read", 0, 0)
+    slices = read_data(data) if isinstance(data, Path) else data
+    described = {"preset": preset.model_dump(mode="json"), "seed": seed, "slices": _listed(slices)}
+    _require_same(folder, described)
     finished = folder / RESULT
-    described = json.dumps({"preset": preset.model_dump(mode="json"), "seed": seed}, indent=2, sort_keys=True)
-    if finished.is_file() and (folder / PRESET).read_text(encoding="utf-8") == described:
+    if finished.is_file() and _settings(folder) == described:
         return TrainedClassifier(folder, json.loads(finished.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
-    progress("read", 0, 0)
-    split, twins = without_twins(split_slices(read_data(data), seed=seed))
-    atomic_write_bytes(folder / "preset.json", described.encode())
+    split, twins = without_twins(split_slices(slices, seed=seed))
+    finished.unlink(missing_ok=True)  # of fewer epochs
+    atomic_write_bytes(folder / PRESET, json.dumps(described, indent=2, sort_keys=True).encode())
     parts = _examples(split, preset, lungs)
     learner = Learner(preset, parts, seed)
     learner.fit(folder, progress)
@@ -103,6 +95,33 @@ def train(
     return TrainedClassifier(folder, result)
 
 
+def _listed(slices: Sequence[LabelledSlice]) -> str:
+    """Checksum of the list of slices: names, patients, labels and parts, without the pictures."""
+    listed = sorted([one.source, one.name, one.patient or "", one.label, one.split] for one in slices)
+    return hashlib.blake2b(json.dumps(listed).encode(), digest_size=16).hexdigest()
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / PRESET
+    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return settings
+
+
+def _require_same(folder: Path, described: dict[str, Any]) -> None:
+    """Refuses to go on with a run of something else; more epochs are no other settings."""
+    before = _settings(folder)
+    if not before or not any((folder / name).is_file() for name in (CHECKPOINT, RESULT)):
+        return
+    more = described["preset"]["epochs"] >= before["preset"]["epochs"]
+    same = {**before, "preset": {**before["preset"], "epochs": described["preset"]["epochs"]}}
+    if same != described or not more:
+        what = "data" if before.get("slices") != described["slices"] else "settings"
+        raise OptionError(
+            f"{folder} holds a run of other {what} (see {folder / PRESET}); use the same data, preset and options to "
+            "go on with it (more epochs may be asked for), or choose another folder"
+        )
+
+
 def _examples(split: Split, preset: ClassifierPreset, lungs: LungFinder | None) -> dict[str, Examples]:
     members = {"train": split.train, "val": split.val, "test": split.test}
     require_two_classes(split.train, preset)
@@ -110,116 +129,6 @@ def _examples(split: Split, preset: ClassifierPreset, lungs: LungFinder | None) 
     if preset.smote:
         parts["train"] = with_smote(parts["train"])
     return parts
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, in order; a thread makes the next one while the caller works on one."""
-    with ThreadPoolExecutor(max_workers=1) as helper:
-        coming = helper.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = helper.submit(next, items, None)
-            yield item
-
-
-class Learner:
-    """A network, its optimiser and what it learns from."""
-
-    def __init__(self, preset: ClassifierPreset, parts: dict[str, Examples], seed: int) -> None:
-        torch.manual_seed(seed)
-        self.preset, self.parts, self.seed = preset, parts, seed
-        count = len(preset.class_names)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = build(preset.network, count, pretrained=preset.pretrained, weights=preset.weights)
-        self.network: SliceNetwork = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        quicken_depthwise(self.network)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=preset.rate, weight_decay=preset.weight_decay)
-        weights = balance(parts["train"].classes, count) if preset.class_weights else np.ones(count, np.float32)
-        self.class_weights = torch.from_numpy(weights).to(self.device)
-        self.epoch, self.best = 0, -1.0
-
-    def fit(self, folder: Path, progress: Progress) -> None:
-        """Trains the epochs that are missing; the network then has the weights of the best epoch."""
-        if (folder / CHECKPOINT).is_file():
-            self._load(folder / CHECKPOINT)
-        while self.epoch < self.preset.epochs:
-            rng = np.random.default_rng([self.seed, self.epoch])
-            losses = [self._update(images, classes) for images, classes in ahead(self._batches(rng))]
-            self.epoch += 1
-            ranked = self._watch()
-            _append(folder / LOG, {"epoch": self.epoch, "loss": float(np.mean(losses)), **ranked})
-            if ranked["val_auroc"] >= self.best:
-                self.best = ranked["val_auroc"]
-                _save({"network": self.network.state_dict()}, folder / BEST)
-            _save(self._state(), folder / CHECKPOINT)
-            progress("train", self.epoch, self.preset.epochs)
-        state = torch.load(folder / BEST, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-
-    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Pictures, changed by chance where the preset says so, and their classes."""
-        train = self.parts["train"]
-        order = rng.permutation(len(train))
-        count = max(1, len(order) // self.preset.batch)  # the last, smaller batch joins the others
-        for batch in np.array_split(order, count):
-            images = train.images[batch]
-            if self.preset.augmentation:
-                blank = np.zeros_like(images[0])
-                changed = [changed_view((one, blank, blank), self.preset.size, rng, CHANGES)[0] for one in images]
-                images = np.stack(changed)
-            yield images, train.classes[batch]
-
-    def _update(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> float:
-        classes = torch.from_numpy(numbers).to(self.device)
-        allowed = torch.nn.functional.one_hot(classes, len(self.preset.class_names))
-        self.network.train()
-        with self._arithmetic():
-            logits = self.network(_tensor(images, self.device)).float()
-        loss = open_label_loss(logits, allowed, weights=self.class_weights[classes], gamma=self.preset.focal_gamma)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return float(loss.detach())
-
-    def _watch(self) -> dict[str, float]:
-        """Validation loss and ranking after an epoch; the training part stands in where there is no validation."""
-        part = self.parts.get("val", self.parts["train"])
-        shares = self.probabilities(part)
-        right = shares[np.arange(len(part)), part.classes]
-        scores = macro_scores(part.classes.tolist(), shares, [""] * len(part))
-        ranked = scores["macro AUROC"].value
-        return {
-            "val_loss": float(-np.log(np.clip(right, 1e-9, 1)).mean()),
-            "val_auroc": 0.5 if ranked is None else ranked,
-        }
-
-    @torch.no_grad()
-    def probabilities(self, part: Examples) -> NDArray[np.float64]:
-        """Probabilities (slice, class)."""
-        self.network.eval()
-        with self._arithmetic():
-            found = [
-                torch.softmax(self.network(_tensor(part.images[i : i + 32], self.device)).float(), dim=1).cpu()
-                for i in range(0, len(part), 32)
-            ]
-        return np.asarray(torch.cat(found).numpy(), dtype=np.float64)
-
-    def _arithmetic(self) -> torch.autocast:
-        """bf16 where the processor has it."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_is_fast())
-
-    def _state(self) -> dict[str, Any]:
-        state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
-        return {**state, "epoch": self.epoch, "best": self.best}
-
-    def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.best = int(state["epoch"]), float(state["best"])
-
-
-def _tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    return torch.from_numpy(images)[:, None].float().to(device)
 
 
 def _result(learner: Learner, parts: dict[str, Examples], twins: int) -> dict[str, Any]:
@@ -253,16 +162,15 @@ def _plain(one: Estimate) -> dict[str, Any]:
 
 
 def _write_predictions(learner: Learner, parts: dict[str, Examples], path: Path) -> None:
-    names = learner.preset.class_names
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["part", "slice", "patient", "class", *names])
-        for part in ("val", "test"):
-            if part not in parts:
-                continue
-            one = parts[part]
-            for row in zip(one.names, one.patients, one.classes, learner.probabilities(one), strict=True):
-                writer.writerow([part, row[0], row[1], names[row[2]], *(f"{value:.5f}" for value in row[3])])
+    names, text = learner.preset.class_names, io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["part", "slice", "patient", "class", *names])
+    for part, one in parts.items():
+        if part == "train":
+            continue
+        for row in zip(one.names, one.patients, one.classes, learner.probabilities(one), strict=True):
+            writer.writerow([part, row[0], row[1], names[row[2]], *(f"{value:.5f}" for value in row[3])])
+    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def draw_curves(log: Path, picture: Path) -> None:
@@ -284,18 +192,3 @@ def draw_curves(log: Path, picture: Path) -> None:
     right.set(xlabel="epoch", ylabel="validation AUROC", ylim=(0, 1.02))
     figure.savefig(picture, dpi=110)
     plt.close(figure)
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from groundglass.image.lung_view import LUNG_LEVEL, as_grey
 from groundglass.inference.segment import SliceSegmenter, at_own_size
 from groundglass.training.classification.changes import Planes
-from groundglass.training.classification.readers import read_dataset, read_grey
-from groundglass.training.classification.records import LabelledSlice
+from groundglass.training.classification.readers import read_dataset
+from groundglass.training.classification.records import LabelledSlice, read_grey
 from groundglass.training.lesions import paste_lesions
 
 SHARES = {
@@ -70,8 +70,7 @@ def covid20_slices(root: Path) -> list[LabelledSlice]:
     with (folder / "slices.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))[::EVERY_FOURTH]
     return [
-        LabelledSlice(row["file"], "covid20", row["patient"], "COVID", "", read_grey(folder / "ct" / row["file"]))
-        for row in rows
+        LabelledSlice(row["file"], "covid20", row["patient"], "COVID", "", folder / "ct" / row["file"]) for row in rows
     ]
 
 

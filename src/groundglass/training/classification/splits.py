@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,6 +15,7 @@ from groundglass.image.lung_view import as_grey
 from groundglass.training.classification.records import LabelledSlice
 
 HASH_SIDE = 16
+ROWS = 1024
 NEAR = 10
 """Bits of 256 in which two hashes of nearly the same picture may differ."""
 FLAT = 12
@@ -118,24 +119,25 @@ def find_twins(first: Sequence[LabelledSlice], second: Sequence[LabelledSlice], 
     if not first or not second:
         return []
     same = first is second
-    left, right = (np.stack([difference_hash(one.image) for one in part]) for part in (first, second))
-    distance = (
-        (left[:, None, :] != right[None, :, :]).sum(axis=2) if len(left) * len(right) < 4e5 else _far(left, right)
-    )
-    told = (left.sum(axis=1) >= FLAT)[:, None] & (right.sum(axis=1) >= FLAT)[None]
-    pairs = np.argwhere((distance <= bits) & told)
+    left = np.stack([difference_hash(one.image) for one in first])
+    right = left if same else np.stack([difference_hash(one.image) for one in second])
     return [
-        Twin(first[i].name, second[j].name, int(distance[i, j]))
-        for i, j in pairs
+        Twin(first[i].name, second[j].name, distance)
+        for i, j, distance in _near(left, right, bits)
         if (not same or i < j) and first[i].group != second[j].group
     ]
 
 
-def _far(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Hamming distances without the table of all bits."""
-    a, b = left.astype(np.float32), right.astype(np.float32)
-    shared = a @ b.T
-    return np.asarray(np.rint(a.sum(1)[:, None] + b.sum(1)[None] - 2 * shared), dtype=np.int64)
+def _near(left: NDArray[np.bool_], right: NDArray[np.bool_], bits: int) -> Iterator[tuple[int, int, int]]:
+    """Places and distance of the hashes that differ in so few bits; a block of rows at a time, for memory's sake."""
+    other = right.astype(np.float32)
+    told = other.sum(axis=1) >= FLAT
+    for start in range(0, len(left), ROWS):
+        block = left[start : start + ROWS].astype(np.float32)
+        distance = block.sum(axis=1)[:, None] + other.sum(axis=1)[None] - 2.0 * (block @ other.T)
+        near = (distance <= bits) & told & (block.sum(axis=1) >= FLAT)[:, None]
+        for i, j in np.argwhere(near):
+            yield start + int(i), int(j), round(float(distance[i, j]))
 
 
 def without_twins(split: Split) -> tuple[Split, list[Twin]]:

@@ -131,13 +131,13 @@ def study(grid: Grid, folder: Path, *, lungs: LungFinder | None = None, progress
 
     planned, rows = list(runs_of(grid)), []
     folder.mkdir(parents=True, exist_ok=True)
-    data = Path(grid.data)
+    slices = read_data(Path(grid.data))
     if not (folder / "dataset.html").is_file():
-        write_dataset_page(read_data(data), folder)
+        write_dataset_page(slices, folder)
     for done, (preset, model, stage, configuration) in enumerate(planned):
         progress("study", done, len(planned))
         place = folder / "runs" / f"{model}-{stage}-{configuration}"
-        trained = train(preset, data, place, seed=grid.seed, lungs=lungs)
+        trained = train(preset, slices, place, seed=grid.seed, lungs=lungs)
         rows.append(Row(model, stage, configuration, place, trained.result))
         write_tables(rows, folder)
     progress("study", len(planned), len(planned))

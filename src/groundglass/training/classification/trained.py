@@ -19,10 +19,11 @@ from groundglass.inference.cam import Attention, Method, on_slice
 from groundglass.inference.classify_scan import SHOWN, ShownSlice, deciding, require_class
 from groundglass.training.classification.examples import SeenSlice, see
 from groundglass.training.classification.gradcam import grad_cam
+from groundglass.training.classification.learner import BEST
 from groundglass.training.classification.nets.build import build
 from groundglass.training.classification.nets.simple import SliceNetwork
 from groundglass.training.classification.presets import ClassifierPreset
-from groundglass.training.classification.run import BEST, PRESET, RESULT
+from groundglass.training.classification.run import PRESET, RESULT
 
 
 class RunSlice(Record):

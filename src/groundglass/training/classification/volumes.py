@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from groundglass.training.classification.records import LabelledSlice, label_of
 from groundglass.training.classification.tables import read_rows
 from groundglass.volume import CTVolume
 
+Grey = NDArray[np.uint8]
 VOLUMES = "volumes.csv"
 SLICE_LABELS = "slice_labels.csv"
 NORMAL = "Normal"
@@ -49,8 +51,18 @@ def read_volumes(table: Path, *, source: str | None = None) -> Iterator[Labelled
     for number, (name, row) in enumerate(zip(names, rows, strict=True), start=2):
         every = _whole(row.get("every") or "1", f"{table}, line {number}, every", least=1)
         patient, split = (row.get("patient") or "").strip() or name, (row.get("split") or "").strip()
-        for head, label, image in labelled_slices(folder / row["file"], row["label"], labels.get(name), every=every):
-            yield LabelledSlice(f"{name}[{head}]", source or folder.name, patient, label, split, as_grey(image))
+        found = labelled_slices(folder / row["file"], row["label"], labels.get(name), every=every)
+        heads, shown, images = zip(*((head, label, as_grey(image)) for head, label, image in found), strict=True)
+        for head, label, image in zip(heads, shown, on_disk(np.stack(images)), strict=True):
+            yield LabelledSlice(f"{name}[{head}]", source or folder.name, patient, label, split, image)
+
+
+def on_disk(images: Grey) -> Grey:
+    """The same slices in a nameless temporary file, mapped: memory does not grow with the number of scans."""
+    with tempfile.TemporaryFile() as file:
+        images.tofile(file)
+        file.flush()
+        return np.memmap(file, dtype=images.dtype, mode="r", shape=images.shape)
 
 
 def slice_labels(table: Path) -> dict[str, set[int]]:

@@ -85,3 +85,6 @@ def test_a_run_of_something_else_is_refused(dataset: Path, tmp_path: Path) -> No
     shutil.copy(second, first)
     with pytest.raises(OptionError, match="learned from other slices"):
         train(preset(2), data, folder)
+    (folder / "preset.json").write_text("{")
+    with pytest.raises(OptionError, match=r"preset.json is damaged"):
+        train(preset(2), data, folder)

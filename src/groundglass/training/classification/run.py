@@ -102,9 +102,17 @@ def _listed(slices: Sequence[LabelledSlice]) -> str:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
+    """What the folder's run was told; empty without a run."""
     path = folder / PRESET
-    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return settings
+    if not path.is_file():
+        return {}
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**settings, "preset": dict(settings["preset"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise OptionError(
+            f"{path} is damaged ({type(error).__name__}); delete {folder}, or choose another one"
+        ) from error
 
 
 def _require_same(folder: Path, described: dict[str, Any]) -> None:
@@ -112,7 +120,7 @@ def _require_same(folder: Path, described: dict[str, Any]) -> None:
     before = _settings(folder)
     if not before or not any((folder / name).is_file() for name in (CHECKPOINT, RESULT)):
         return
-    more = described["preset"]["epochs"] >= before["preset"]["epochs"]
+    more = described["preset"]["epochs"] >= before["preset"].get("epochs", 0)
     same = {**before, "preset": {**before["preset"], "epochs": described["preset"]["epochs"]}}
     if same != described or not more:
         what = "data" if before.get("slices") != described["slices"] else "settings"

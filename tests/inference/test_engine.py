@@ -30,7 +30,7 @@ def test_results_are_probabilities_in_the_order_of_the_pictures(engine: Engine) 
 
 def test_threads_are_not_bound_to_cores(engine: Engine) -> None:
     # Bound, the single threads of several processes all sit on the first core.
-    assert not engine._compiled.get_property("ENABLE_CPU_PINNING")
+    assert not engine._compiled[engine.size].get_property("ENABLE_CPU_PINNING")
 
 
 def test_no_pictures_give_no_results(engine: Engine) -> None:

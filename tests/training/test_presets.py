@@ -129,6 +129,9 @@ def test_a_preset_says_what_differs_from_its_base(tmp_path: Path) -> None:
     assert (got.sizes, got.schedule.rate, got.schedule.steps) == ((64,), 0.5, base.schedule.steps)
     assert got.augmentation == base.augmentation
     assert load_preset("lungs-infection-refine").network == base.network
+    # Shown larger in use than in training, in steps of 32 pixels.
+    assert (base.size, base.size_in_use, base.shown.size) == (256, 320, 320)
+    assert (got.size_in_use, load_preset("lungs-unet").shown.size) == (64, 224)
     with pytest.raises(PresetError, match=r"based on 'nonsense'.*lungs-infection"):
         load_preset(tiny_preset(tmp_path, 'base = "nonsense"\n'))
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Kind = Literal["hu", "picture"]
 """``"hu"``: Hounsfield units; ``"picture"``: 8-bit grey of unknown window, perhaps equalised already."""
 
+COARSE = 192
+"""Pixels. Slices with fewer are blurred where they are enlarged much, and gas in the bowel then looks like lung."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -25,6 +28,7 @@ class Preprocessing:
 
     Attributes:
         size: Side of the square network input, pixels. Slices are stretched to it.
+        coarse_size: That side for slices of fewer than `COARSE` rows and columns; None shows them like all others.
         hu_windows: One view of an HU slice each: the HU shown black and the HU shown white.
         hu_clip: Clip limit of the contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of HU views.
         picture_clips: One view of a grey picture each: its clip limit; 0 leaves the picture as it is.
@@ -45,6 +49,12 @@ class Preprocessing:
     lung_frame: Literal["whole", "slice", "volume"] = "whole"
     lung_margin: float = 0.05
     lungs_alone: bool = False
+    coarse_size: int | None = None
+
+    def side_for(self, rows: int, columns: int) -> int:
+        """Side of the network input for a slice of so many pixels."""
+        coarse = self.coarse_size is not None and max(rows, columns) < COARSE
+        return self.coarse_size if coarse and self.coarse_size is not None else self.size
 
     @property
     def needs_lungs(self) -> bool:
@@ -99,14 +109,14 @@ def views(image: NDArray[np.generic], kind: Kind, preprocessing: Preprocessing) 
         preprocessing: How the network learned to see slices.
 
     Returns:
-        uint8 ``[view, size, size]``.
+        uint8 ``[view, side, side]``, see `Preprocessing.side_for`.
 
     Raises:
         ValueError: ``image`` is not 2D, is empty, or a picture is not 8-bit.
     """
     if image.ndim != 2 or 0 in image.shape:
         raise ValueError(f"a slice of shape {image.shape} found; expected [row, column]")
-    size, tiles = preprocessing.size, preprocessing.tiles
+    size, tiles = preprocessing.side_for(*image.shape), preprocessing.tiles
     if kind == "hu":
         hu = np.asarray(resize(finite_hu(image), size, size))
         shown = [window_to_uint8(hu, low, high) for low, high in preprocessing.hu_windows]

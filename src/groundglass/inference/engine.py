@@ -7,6 +7,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +114,8 @@ class Engine:
             self._models["int8"] = read_quantised(self._core, quantised, self._models["f32"])
             self._files["int8"] = quantised
         self._threads = threads or usable_cores()
-        self.precision, self._compiled = self._chosen(precision, cache)
+        self.precision, compiled = self._chosen(precision, cache)
+        self._compiled = {self.size: compiled}
 
     def _chosen(self, precision: Precision, cache: Path | None) -> tuple[Arithmetic, Any]:
         """What the network computes in, and the network compiled for it."""
@@ -135,14 +137,18 @@ class Engine:
     def _bf16_available(self) -> bool:
         return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-    def _compile(self, precision: Arithmetic) -> Any:  # noqa: ANN401
-        """The network for one precision; what is not quantised in an int8 network computes in bf16 where there is."""
+    def _compile(self, precision: Arithmetic, side: int | None = None) -> Any:  # noqa: ANN401
+        """The network for one precision and side; what is not quantised in an int8 network computes in bf16."""
         hint = ("bf16" if self._bf16_available() else "f32") if precision == "int8" else precision
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
         settings["INFERENCE_NUM_THREADS"] = self._threads
         # Bound to cores, the threads of several processes would share the first core and leave the others idle.
         settings["ENABLE_CPU_PINNING"] = False
-        return self._core.compile_model(self._models.get(precision, self._models["f32"]), "CPU", settings)
+        model = self._models.get(precision, self._models["f32"])
+        if side is not None:
+            model = model.clone()
+            model.reshape([1, 1, side, side])
+        return self._core.compile_model(model, "CPU", settings)
 
     def _known_to_agree(self, precision: Arithmetic, compiled: Any, cache: Path | None) -> bool:  # noqa: ANN401
         """Whether it agrees with f32, remembered for these weights, this OpenVINO and this processor."""
@@ -175,13 +181,20 @@ class Engine:
         """Runs the network on a stream of pictures, several at a time.
 
         Args:
-            pictures: uint8 ``[size, size]`` each; drawn only as fast as the network takes them.
+            pictures: uint8 ``[side, side]`` each; drawn only as fast as the network takes them. The side is `size`, or
+                another one that the network can be reshaped to, for which it is compiled when one comes.
 
         Yields:
-            float32 ``[channel, size, size]``, probabilities 0..1, in the order of ``pictures``.
+            float32 ``[channel, side, side]``, probabilities 0..1, in the order of ``pictures``.
         """
-        for outputs in run_in_order(self._compiled, (picture[None, None] for picture in pictures)):
-            yield outputs[0].astype(np.float32, copy=False)
+        for side, alike in groupby(pictures, key=len):
+            for outputs in run_in_order(self._compiled_for(side), (picture[None, None] for picture in alike)):
+                yield outputs[0].astype(np.float32, copy=False)
+
+    def _compiled_for(self, side: int) -> Any:  # noqa: ANN401
+        if side not in self._compiled:
+            self._compiled[side] = self._compile(self.precision, side)
+        return self._compiled[side]
 
 
 def run_in_order(compiled: Any, inputs: Iterable[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:  # noqa: ANN401

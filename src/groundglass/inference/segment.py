@@ -80,13 +80,20 @@ class SliceSegmenter:
         recipe = self.card.preprocessing
         shown = (view for image in slices for view in views(image, kind, recipe))
         mirrored = recipe.mirrored(kind)
-        total, seen = np.zeros((len(self.card.channels), self.size, self.size), np.float32), 0
-        for probabilities in self._engine.infer(shown):
-            total += probabilities[:, :, ::-1] if mirrored[seen] else probabilities
-            seen += 1
-            if seen == len(mirrored):
-                yield np.asarray(np.rint(total * (FULL / seen)), dtype=np.uint8)
-                total[:], seen = 0.0, 0
+        found = self._engine.infer(shown)
+        # The views of one slice follow each other.
+        for first in found:
+            total, count = first.copy(), len(mirrored)
+            for flip in mirrored[1:]:
+                other = next(found)
+                total += other[:, :, ::-1] if flip else other
+            yield self._stored(total * (FULL / count))
+
+    def _stored(self, scaled: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Maps of a coarse slice are enlarged to the side of all others."""
+        if scaled.shape[1] != self.size:
+            scaled = np.stack([np.asarray(resize(one, self.size, self.size), np.float32) for one in scaled])
+        return np.asarray(np.rint(scaled), dtype=np.uint8)
 
     def probabilities(
         self,

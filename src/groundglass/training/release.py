@@ -68,6 +68,8 @@ PROTOCOLS = {
     "involvement, percent": "infected share of the lung, network alone, mean over volumes (normal001 was trained on)",
 }
 FEW = 20
+COARSE_SIZE = 256
+"""Side of the input for coarse slices: the one at the end of training."""
 CROSS_VALIDATED = "networks of this recipe"
 BAND_COVERAGE = 0.8
 """Of the interval of the involvement; for .9 it would be several times as wide as the number itself."""
@@ -108,7 +110,7 @@ def draft(size: int, data: Path, folds: Sequence[int], threshold: float = 0.5) -
         date=datetime.now(UTC).date().isoformat(),
         channels=CHANNELS,
         thresholds=(0.5, threshold, 0.5),
-        preprocessing=Preprocessing(size=size),
+        preprocessing=Preprocessing(size=size, coarse_size=COARSE_SIZE),
         trained_on=(*trained_on, *TRAINED_ON),
         not_trained_on=(*left, *NOT_TRAINED_ON),
         licence=LICENCE,
@@ -205,7 +207,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run, or a checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
-    parser.add_argument("--size", type=int, default=256, help="side of the network input")
+    parser.add_argument("--size", type=int, default=320, help="side of the network input")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="folds of covid20 learned from")
     parser.add_argument("--crossval", type=Path, help="folder of a cross-validation of the recipe")
     parser.add_argument("--crossval-of", default=CROSS_VALIDATED, help="what was cross-validated, in words")

@@ -176,7 +176,10 @@ class Preset(Strict):
         sources: What it learns from.
         sampling: ``epochs`` shows every slice once an epoch in random order; ``weighted`` draws source, volume (by
             the root of its number of slices), slice.
-        sizes: Sides of the network input, one after the other.
+        sizes: Sides of the network input in training, one after the other.
+        enlarge_in_use: How many times larger slices are shown to the finished network than at the end of training.
+            Where training enlarges slices by chance, lungs look smaller in use than they did in training, and more
+            than 1 makes up for it (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
         switch: Share of the steps before the last size.
         validation_share: Share of the patients kept for validation where no folds are named.
         preparation: Steps that every slice takes once.
@@ -195,6 +198,7 @@ class Preset(Strict):
     sources: tuple[SourceChoice, ...] = (SourceChoice(),)
     sampling: Literal["epochs", "weighted"] = "epochs"
     sizes: Annotated[tuple[Side, ...], Field(min_length=1)]
+    enlarge_in_use: Annotated[float, Field(ge=1.0, le=4.0)] = 1.0
     switch: Chance = 0.6
     validation_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     preparation: tuple[Preparation, ...] = ()
@@ -214,8 +218,17 @@ class Preset(Strict):
 
     @property
     def size(self) -> int:
-        """Side of the input of the finished network, pixels."""
+        """Side of the input at the end of training, pixels."""
         return self.sizes[-1]
+
+    @property
+    def size_in_use(self) -> int:
+        """Side of the input of the finished network, pixels."""
+        return SIDE_MULTIPLE * round(self.size * self.enlarge_in_use / SIDE_MULTIPLE)
+
+    @property
+    def _coarse_size(self) -> int | None:
+        return None if self.size_in_use == self.size else self.size
 
     @property
     def channel_indices(self) -> tuple[int, ...]:
@@ -244,11 +257,12 @@ class Preset(Strict):
         """Window and equalisation alone."""
         windows = [step for step in self.preparation if isinstance(step, HuWindow)]
         if not windows:
-            return Preprocessing(size=self.size)
+            return Preprocessing(size=self.size_in_use, coarse_size=self._coarse_size)
         clips = [step for step in self.preparation if isinstance(step, Clahe)]
         clip, tiles = (clips[-1].clip, clips[-1].tiles) if clips else (0.0, 8)
         return Preprocessing(
-            size=self.size,
+            size=self.size_in_use,
+            coarse_size=self._coarse_size,
             hu_windows=((windows[-1].low, windows[-1].high),),
             hu_clip=clip,
             picture_clips=(clip,),

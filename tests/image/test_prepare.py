@@ -36,6 +36,14 @@ def test_views_of_any_size_are_network_squares(rows: int, columns: int, kind: st
     assert shown.dtype == np.uint8
 
 
+@pytest.mark.parametrize(("rows", "columns", "side"), [(128, 128, 64), (191, 40, 64), (192, 40, 96), (512, 512, 96)])
+def test_coarse_slices_are_enlarged_less(rows: int, columns: int, side: int) -> None:
+    recipe = Preprocessing(size=96, coarse_size=64)
+    assert recipe.side_for(rows, columns) == side
+    assert views(np.zeros((rows, columns), np.uint8), "picture", recipe).shape == (2, side, side)
+    assert Preprocessing(size=96).side_for(rows, columns) == 96
+
+
 def test_views_are_windowed_then_equalised() -> None:
     hu = np.linspace(-1250, 250, 64 * 64, dtype=np.float32).reshape(64, 64)
     expected = equalise(window_to_uint8(hu, -1250, 250), 7.0)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
-from groundglass.inference.engine import AGREEMENT, Engine, check_pictures
+from groundglass.errors import UnusableModelError
+from groundglass.inference.engine import AGREEMENT, Engine, Precision, check_pictures
 from groundglass.models.catalog import load_card
+from tests.support.network import bright_network
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +30,29 @@ def test_results_are_probabilities_in_the_order_of_the_pictures(engine: Engine) 
         assert result.min() >= 0
         assert result.max() <= 1
         np.testing.assert_allclose(result, next(engine.infer([picture])), atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_pictures_of_another_side_in_between(precision: Precision) -> None:
+    card = load_card()
+    engine = Engine(card.verify(), quantised=card.verify_quantised(), precision=precision)
+    large, small = (check_pictures(side, 2)[:, 0] for side in (engine.size, 256))
+    mixed = list(engine.infer([large[0], small[0], small[1], large[1]]))
+    assert [one.shape[1] for one in mixed] == [engine.size, 256, 256, engine.size]
+    np.testing.assert_allclose(mixed[2], next(engine.infer([small[1]])), atol=1e-4)
+
+
+def test_a_network_of_one_side_alone_says_so(tmp_path: Path) -> None:
+    fixed = bright_network(64)
+    shape = numpy_helper.from_array(np.array([1, 1, 64, 64]), "shape")
+    fixed.graph.initializer.append(shape)
+    fixed.graph.node.append(helper.make_node("Reshape", ["probabilities", "shape"], ["reshaped"]))
+    fixed.graph.output[0].name = "reshaped"
+    (tmp_path / "fixed.onnx").write_bytes(fixed.SerializeToString())
+    engine = Engine(tmp_path / "fixed.onnx", precision="f32")
+    assert len(list(engine.infer([np.zeros((64, 64), np.uint8)]))) == 1
+    with pytest.raises(UnusableModelError, match="takes pictures of 64 pixels alone; 96 are needed"):
+        list(engine.infer([np.zeros((96, 96), np.uint8)]))
 
 
 def test_threads_are_not_bound_to_cores(engine: Engine) -> None:

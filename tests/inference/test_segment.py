@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from groundglass.inference.segment import FULL, SliceSegmenter, at_own_size, threshold_level
+from groundglass.models.catalog import load_card
 from groundglass.training.sample import INFECTION, LUNG
 from groundglass.training.sources import research
+from tests.support.network import PLAIN, bright_network, with_card
 
 LUNG_FLOOR, INFECTION_FLOOR = 0.96, 0.65
 
@@ -35,6 +38,27 @@ def test_shapes_and_progress(segmenter: SliceSegmenter) -> None:
     assert result.shape == (2, len(segmenter.card.channels), segmenter.size, segmenter.size)
     assert result.dtype == np.uint8
     assert seen == [1, 2]
+
+
+def test_what_is_found_in_a_coarse_slice_lies_where_it_is(tmp_path: Path) -> None:
+    weights = with_card(
+        tmp_path,
+        bright_network(96, outputs=2),
+        ["lung", "infection"],
+        preprocessing=replace(PLAIN, size=96, coarse_size=64),
+    )
+    own = SliceSegmenter(load_card(weights.stem, weights.parent))
+    slices = []
+    for size in (384, 96, 768):
+        hu = np.full((size, size), -1000, np.int16)
+        hu[size // 8 : size // 2, size // 4 : size * 7 // 8] = 0
+        slices.append(hu)
+    truth = np.zeros((96, 96), bool)
+    truth[12:48, 24:84] = True
+    assert [own.card.preprocessing.side_for(*one.shape) for one in slices] == [96, 64, 96]
+    for found in own.stream(slices, kind="hu"):
+        assert found.shape == (2, 96, 96)
+        np.testing.assert_array_equal(found[0] >= 128, truth)
 
 
 def test_no_slices(segmenter: SliceSegmenter) -> None:

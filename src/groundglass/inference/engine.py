@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.errors import OptionError
+from groundglass.errors import OptionError, UnusableModelError
 from groundglass.inference.memory import Memory
 from groundglass.inference.network_file import read_network
 from groundglass.inference.quantised import read_quantised
@@ -147,7 +147,13 @@ class Engine:
         model = self._models.get(precision, self._models["f32"])
         if side is not None:
             model = model.clone()
-            model.reshape([1, 1, side, side])
+            try:
+                model.reshape([1, 1, side, side])
+            except RuntimeError as error:
+                raise UnusableModelError(
+                    f"{self._files['f32']} takes pictures of {self.size} pixels alone; {side} are needed for coarse "
+                    "slices; take coarse_size out of its card"
+                ) from error
         return self._core.compile_model(model, "CPU", settings)
 
     def _known_to_agree(self, precision: Arithmetic, compiled: Any, cache: Path | None) -> bool:  # noqa: ANN401

@@ -69,9 +69,10 @@ def test_image_and_labels_move_alike(seed: int, chosen: set[int]) -> None:
     assert moved.image.shape == (80, 80)
     bright, mask = (plane.astype(np.uint8) for plane in (np.asarray(moved.image, int) > 100, moved.masks[LUNG] > 0))
     ring = np.ones((3, 3), np.uint8)
-    # Up to the pixels of the edge, on which two interpolations may differ.
-    assert not (bright & ~cv2.dilate(mask, ring) & 1).any()
-    assert not (cv2.erode(mask, ring) & ~bright & 1).any()
+    # Up to the pixels of the edge, on which two interpolations may differ, and a few more at the tips of the L where
+    # it was enlarged and bent. A shift by two pixels would be some twelve percent.
+    apart = (bright & ~cv2.dilate(mask, ring) & 1) | (cv2.erode(mask, ring) & ~bright & 1)
+    assert apart.sum() <= 0.02 * max(1, mask.sum())
     again = augment(marked(), steps, 80, np.random.default_rng(seed))
     np.testing.assert_array_equal(moved.image, again.image)
 

@@ -24,7 +24,7 @@ from groundglass.evaluation.records import Evaluation
 from groundglass.evaluation.results import to_json
 from groundglass.models.catalog import ModelCard, load_card
 from groundglass.training import crossval_models
-from groundglass.training.crossval import FoldModel, cross_validate, plan_folds, score_folds
+from groundglass.training.crossval import FoldModel, Job, cross_validate, plan_folds, score_folds
 from groundglass.training.crossval_models import finished_models, start_of_fold, trained, unseen_fold
 from groundglass.training.crossval_report import CrossvalOptions
 from groundglass.training.crossval_splits import FoldPlan, by_slices, training_view, with_patient_folds
@@ -121,7 +121,7 @@ def test_processes_share_a_cross_validation(slices: Path, tmp_path: Path) -> Non
         return honest(plan)
 
     def own(fold: int) -> tuple[int, ...]:
-        return score_folds("test", data, slices, folder, counted, OPTIONS, [fold], segment=painter)
+        return score_folds(Job("test", data, slices, folder, counted, OPTIONS), [fold], segment=painter)
 
     assert own(1) == (0,)
     assert not (folder / "fold-0").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,21 +14,9 @@ from groundglass.cli.evaluate import show_evaluation
 from groundglass.cli.options import Data, PostProcess, Surfaces
 
 if TYPE_CHECKING:
-    from groundglass.evaluation.layouts import LabelledData
     from groundglass.progress import Progress
-    from groundglass.training.crossval import FoldModel
+    from groundglass.training.crossval import Job
     from groundglass.training.crossval_report import CrossvalOptions
-
-
-class Job(NamedTuple):
-    """What `cross_validate` and `score_folds` are given."""
-
-    name: str
-    data: LabelledData
-    source: Path
-    run: Path
-    model_of: FoldModel
-    options: CrossvalOptions
 
 
 class Split(StrEnum):
@@ -46,6 +34,32 @@ class Thresholds(StrEnum):
     others = "others"
 
 
+FoldsDone = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--folds-done",
+        help="A network that is trained already, one for each fold, instead of a preset: a finished run, or an "
+        ".onnx file with its card; FOLD=PLACE where its card does not list what it learned from.",
+    ),
+]
+Only = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--only",
+        help="Fold to train and score, leaving the others to other processes or machines with the same folder; "
+        "repeat it for several. The last to finish puts all folds together.",
+    ),
+]
+ThresholdsFrom = Annotated[
+    Thresholds,
+    typer.Option(
+        "--thresholds",
+        help="card: as trained; validation: chosen on a fold that is neither learned from nor scored; others: "
+        "chosen on the out-of-fold predictions of the other folds.",
+    ),
+]
+
+
 def command(
     data: Data,
     preset: Annotated[
@@ -54,35 +68,14 @@ def command(
     run: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run: one folder per fold, page, tables, record.")
     ] = Path("groundglass-crossval"),
-    folds_done: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--folds-done",
-            help="A network that is trained already, one for each fold, instead of a preset: a finished run, or an "
-            ".onnx file with its card; FOLD=PLACE where its card does not list what it learned from.",
-        ),
-    ] = None,
-    only: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--only",
-            help="Fold to train and score, leaving the others to other processes or machines with the same folder; "
-            "repeat it for several. The last to finish puts all folds together.",
-        ),
-    ] = None,
+    folds_done: FoldsDone = None,
+    only: Only = None,
     split: Annotated[
         Split,
         typer.Option("--split", help="patients, or slices: at random, which leaks; only to show what leakage does."),
     ] = Split.patients,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Folds to make where the data have none.")] = 4,
-    thresholds: Annotated[
-        Thresholds,
-        typer.Option(
-            "--thresholds",
-            help="card: as trained; validation: chosen on a fold that is neither learned from nor scored; others: "
-            "chosen on the out-of-fold predictions of the other folds.",
-        ),
-    ] = Thresholds.card,
+    thresholds: ThresholdsFrom = Thresholds.card,
     post_process: PostProcess = False,
     surfaces: Surfaces = True,
     steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
@@ -123,7 +116,7 @@ def command(
             job = _of_finished(preset, data, run, folds_done, options)
         else:
             job = _of_preset(preset, data, run, steps, start, options, progress)
-        missing = score_folds(*job, only, progress=progress) if only else ()
+        missing = score_folds(job, only, progress=progress) if only else ()
         if missing:
             typer.echo(f"Not finished yet: fold {', '.join(map(str, missing))} of {run}", err=True)
             return 0
@@ -140,6 +133,7 @@ def _of_finished(preset: str | None, data: Path, run: Path, places: list[str], o
 
     from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
+    from groundglass.training.crossval import Job
     from groundglass.training.crossval_models import finished_models
     from groundglass.training.crossval_splits import with_patient_folds
 
@@ -165,6 +159,7 @@ def _of_preset(
 
     from groundglass.errors import OptionError
     from groundglass.evaluation.layouts import read_data
+    from groundglass.training.crossval import Job
     from groundglass.training.crossval_models import trained
     from groundglass.training.presets import load_preset
     from groundglass.training.run import TrainOptions

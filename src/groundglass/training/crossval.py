@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from groundglass.errors import InputError, OptionError
 from groundglass.evaluation.collect import collect, slice_table
@@ -41,6 +42,17 @@ class _Work:
     signature: str
     segment: Segment
     progress: Progress
+
+
+class Job(NamedTuple):
+    """A cross-validation: the first arguments of `cross_validate`."""
+
+    name: str
+    data: LabelledData
+    source: Path
+    run: Path
+    model_of: FoldModel
+    options: CrossvalOptions
 
 
 def cross_validate(
@@ -88,26 +100,12 @@ def cross_validate(
 
 
 def score_folds(
-    name: str,
-    data: LabelledData,
-    source: Path,
-    run: Path,
-    model_of: FoldModel,
-    options: CrossvalOptions,
-    only: Collection[int],
-    *,
-    segment: Segment = SliceSegmenter,
-    progress: Progress = silent,
+    job: Job, only: Collection[int], *, segment: Segment = SliceSegmenter, progress: Progress = silent
 ) -> tuple[int, ...]:
     """Some of the folds of `cross_validate`, so that several processes can share a cross-validation.
 
     Args:
-        name: as in `cross_validate`, like all that follow.
-        data: labelled volumes.
-        source: folder that training reads.
-        run: folder of the cross-validation, the same for every process.
-        model_of: gives the network of a fold.
-        options: choices.
+        job: the cross-validation, with the same run folder for every process.
         only: the folds to score.
         segment: loads a network.
         progress: called with (stage, done, total).
@@ -119,13 +117,13 @@ def score_folds(
         OptionError: there is no such fold, or as in `cross_validate`.
         OutputError: the folder cannot be written.
     """
-    check_output_folder(run)
-    plans = plan_folds(data, source, run, options)
+    check_output_folder(job.run)
+    plans = plan_folds(job.data, job.source, job.run, job.options)
     unknown = sorted(set(only) - {plan.fold for plan in plans})
     if unknown:
         there = ", ".join(str(plan.fold) for plan in plans)
-        raise OptionError(f"there is no fold {unknown[0]} in {data.name}; expected one of {there}")
-    work = _Work(model_of, options, _signature(name, plans, options), segment, progress)
+        raise OptionError(f"there is no fold {unknown[0]} in {job.data.name}; expected one of {there}")
+    work = _Work(job.model_of, job.options, _signature(job.name, plans, job.options), segment, progress)
     _score_folds([plan for plan in plans if plan.fold in only], work)
     return tuple(plan.fold for plan in plans if _finished(plan, work.signature) is None)
 

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from groundglass.errors import InputNotFoundError, OptionError, UnreadableFileEr
 from groundglass.evaluation.cases import CaseKind, LabelledCase, Spacing
 from groundglass.evaluation.scans import SCAN_ENDINGS, SCAN_TABLES, case_folders, listed_scans
 from groundglass.io.options import case_name
+from groundglass.io.tables import read_rows
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 _FOLDERS = {
@@ -207,8 +207,7 @@ def _grouped(
     volume: Callable[[dict[str, str]], str],
     make: Callable[[str, list[dict[str, str]]], LabelledCase],
 ) -> tuple[LabelledCase, ...]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(table)
     if not rows or (missing := [name for name in needed if name not in rows[0]]):
         what = f"no column '{missing[0]}'" if rows else "no row"
         raise UnreadableFileError(f"{table} has {what}; expected the columns {', '.join(needed)}")

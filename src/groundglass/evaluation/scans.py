@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from groundglass.errors import UnreadableFileError
 from groundglass.evaluation.cases import LabelledCase
 from groundglass.io.options import case_name
+from groundglass.io.tables import read_rows
 
 SCAN_TABLES = ("scans.csv", "cases.csv")
 SCAN_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -27,9 +27,7 @@ def listed_scans(table: Path) -> tuple[LabelledCase, ...]:
     Raises:
         UnreadableFileError: a row without scan, patient or label map, a fold that is no number, or a name twice.
     """
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    cases = [_listed(row, table, number) for number, row in enumerate(rows, start=2)]
+    cases = [_listed(row, table, number) for number, row in enumerate(read_rows(table), start=2)]
     if not cases:
         raise UnreadableFileError(f"{table} has no row; expected the columns ct, patient, lungs and/or infection")
     names = [case.name for case in cases]

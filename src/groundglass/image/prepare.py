@@ -53,8 +53,9 @@ class Preprocessing:
 
     def side_for(self, rows: int, columns: int) -> int:
         """Side of the network input for a slice of so many pixels."""
-        coarse = self.coarse_size is not None and max(rows, columns) < COARSE
-        return self.coarse_size if coarse and self.coarse_size is not None else self.size
+        if self.coarse_size is None or max(rows, columns) >= COARSE:
+            return self.size
+        return self.coarse_size
 
     @property
     def needs_lungs(self) -> bool:

@@ -14,8 +14,6 @@ from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
 from groundglass.inference.engine import Precision, import_openvino, run_in_order, usable_cores
 from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
 
-COVID = "COVID"
-
 
 @dataclass(frozen=True, eq=False)
 class SliceInput:
@@ -185,6 +183,6 @@ def _unsure(
     if top < 100 * least:
         unsure = f"Unsure between {first} ({top:.1f} %) and {second} ({runner_up:.1f} %)"
         return [f"{unsure}: below {100 * least:.1f} % no class is named."]
-    if classes[order[0]] == COVID and top < 50.0:
+    if classes[order[0]] == "COVID" and top < 50.0:
         return [f"Unsure: {first} is the likeliest class ({top:.1f} %), but not likelier than the others together."]
     return []

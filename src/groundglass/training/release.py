@@ -17,15 +17,16 @@ from groundglass.evaluation.records import Evaluation
 from groundglass.evaluation.results import RECORD
 from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import SliceSegmenter
+from groundglass.io.tables import Row, read_rows
 from groundglass.models.catalog import SEGMENTATION, WEIGHTS, Metric, ModelCard
 from groundglass.training.callbacks import LAST
 from groundglass.training.crossval import SCORES
 from groundglass.training.crossval_report import FoldScores
 from groundglass.training.export import export
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
+from groundglass.training.presets import load_preset
 from groundglass.training.sample import CHANNELS
 from groundglass.training.score import score
-from groundglass.training.sources.pictures import Row, read_rows
 from groundglass.training.transfer import weights_of
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,6 @@ PROTOCOLS = {
     "involvement, percent": "infected share of the lung, network alone, mean over volumes (normal001 was trained on)",
 }
 FEW = 20
-COARSE_SIZE = 256
-"""Side of the input for coarse slices: the one at the end of training."""
 CROSS_VALIDATED = "networks of this recipe"
 BAND_COVERAGE = 0.8
 """Of the interval of the involvement; for .9 it would be several times as wide as the number itself."""
@@ -110,7 +109,7 @@ def draft(size: int, data: Path, folds: Sequence[int], threshold: float = 0.5) -
         date=datetime.now(UTC).date().isoformat(),
         channels=CHANNELS,
         thresholds=(0.5, threshold, 0.5),
-        preprocessing=Preprocessing(size=size, coarse_size=COARSE_SIZE),
+        preprocessing=Preprocessing(size=size, coarse_size=load_preset(SEGMENTATION).size),
         trained_on=(*trained_on, *TRAINED_ON),
         not_trained_on=(*left, *NOT_TRAINED_ON),
         licence=LICENCE,
@@ -207,7 +206,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run, or a checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="folder of cards and weights")
-    parser.add_argument("--size", type=int, default=320, help="side of the network input")
+    parser.add_argument(
+        "--size", type=int, default=load_preset(SEGMENTATION).size_in_use, help="side of the network input"
+    )
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="folds of covid20 learned from")
     parser.add_argument("--crossval", type=Path, help="folder of a cross-validation of the recipe")
     parser.add_argument("--crossval-of", default=CROSS_VALIDATED, help="what was cross-validated, in words")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from groundglass.evaluation.metrics import dice
 from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
+from groundglass.io.tables import read_rows
 from groundglass.training.sample import INFECTION, LUNG, Sample
 from groundglass.training.sources import research as sources
 from groundglass.training.sources.pictures import picture_volumes
@@ -69,8 +69,7 @@ def areas(segmenter: SliceSegmenter, slices: NDArray[np.int16]) -> tuple[NDArray
 
 def slice_labels(root: Path, volume: str) -> NDArray[np.int64]:
     """Radiologists' label per slice from the head: 1 where infected."""
-    with (root / "ct_volumes" / "slice_labels.csv").open() as handle:
-        rows = [row for row in csv.DictReader(handle) if row["volume"] == volume]
+    rows = [row for row in read_rows(root / "ct_volumes" / "slice_labels.csv") if row["volume"] == volume]
     rows.sort(key=lambda row: int(row["slice_from_head"]))
     return np.array([int(row["infected"]) for row in rows])
 

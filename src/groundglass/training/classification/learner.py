@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from groundglass.errors import OptionError
 from groundglass.evaluation.classification import macro_scores
-from groundglass.io.write import atomic_write_bytes
+from groundglass.io.write import atomic_file, atomic_write_bytes
 from groundglass.progress import Progress
 from groundglass.training.arithmetic import bf16_is_fast
 from groundglass.training.classification.changes import Changes, changed_view
@@ -78,8 +77,8 @@ class Learner:
             self.history.append({"epoch": self.epoch, "loss": float(np.mean(losses)), **ranked})
             if ranked["val_auroc"] >= self.best:
                 self.best = ranked["val_auroc"]
-                _save({"network": self.network.state_dict()}, folder / BEST)
-            _save(self._state(), folder / CHECKPOINT)
+                save({"network": self.network.state_dict()}, folder / BEST)
+            save(self._state(), folder / CHECKPOINT)
             _write_log(self.history, folder / LOG)
             progress("train", self.epoch, self.preset.epochs)
         state = torch.load(folder / BEST, map_location=self.device, weights_only=True)
@@ -163,8 +162,7 @@ def fingerprint(examples: Examples) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update("\n".join(examples.names).encode())
     digest.update(examples.classes.tobytes())
-    for image in examples.images:
-        digest.update(image.tobytes())
+    digest.update(np.ascontiguousarray(examples.images).data)
     return digest.hexdigest()
 
 
@@ -176,7 +174,11 @@ def _write_log(history: list[dict[str, float]], path: Path) -> None:
     atomic_write_bytes(path, text.getvalue().encode())
 
 
-def _save(state: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+def save(state: dict[str, Any], path: Path) -> None:
+    """Saves a checkpoint, completely or not at all.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    with atomic_file(path) as file:
+        torch.save(state, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from groundglass.errors import DatasetError
 from groundglass.training.classification.records import LabelledSlice, label_of
-from groundglass.training.classification.tables import read_rows
+from groundglass.training.classification.tables import complete_rows
 from groundglass.training.classification.volumes import VOLUMES, read_volumes
 
 IMAGES = "images.csv"
@@ -28,7 +28,7 @@ def read_table(table: Path, *, source: str | None = None) -> Iterator[LabelledSl
         DatasetError: a column, a label or a picture is missing.
     """
     name = source or table.parent.name
-    for row in read_rows(table, "file", "label"):
+    for row in complete_rows(table, "file", "label"):
         yield LabelledSlice(
             name=row["file"],
             source=name,

@@ -77,9 +77,9 @@ def train(
     progress("read", 0, 0)
     slices = read_data(data) if isinstance(data, Path) else data
     described = {"preset": preset.model_dump(mode="json"), "seed": seed, "slices": _listed(slices)}
-    _require_same(folder, described)
-    finished = folder / RESULT
-    if finished.is_file() and _settings(folder) == described:
+    before, finished = _settings(folder), folder / RESULT
+    _require_same(folder, before, described)
+    if finished.is_file() and before == described:
         return TrainedClassifier(folder, json.loads(finished.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     split, twins = without_twins(split_slices(slices, seed=seed))
@@ -115,9 +115,8 @@ def _settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def _require_same(folder: Path, described: dict[str, Any]) -> None:
+def _require_same(folder: Path, before: dict[str, Any], described: dict[str, Any]) -> None:
     """Refuses to go on with a run of something else; more epochs are no other settings."""
-    before = _settings(folder)
     if not before or not any((folder / name).is_file() for name in (CHECKPOINT, RESULT)):
         return
     more = described["preset"]["epochs"] >= before["preset"].get("epochs", 0)

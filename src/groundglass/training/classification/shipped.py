@@ -7,7 +7,6 @@ import copy
 import inspect
 import json
 import logging
-import os
 import re
 import time
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +23,7 @@ from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import SEGMENTATION
 from groundglass.training.classification.changes import Changes, changed_view
 from groundglass.training.classification.judging import views_of
+from groundglass.training.classification.learner import save
 from groundglass.training.classification.lesion_fit import MEASURED_ON, fit_lesions, telling
 from groundglass.training.classification.losses import open_label_loss
 from groundglass.training.classification.nets.lesion import LesionClassifier
@@ -207,15 +207,9 @@ class ShippedTraining:
             if not ranked < self.best:
                 self.best = 0.0 if np.isnan(ranked) else ranked
                 best = {"averaged": self.averaged.state_dict(), "step": self.step, "config": asdict(self.config)}
-                _save(best, run / BEST)
-            _save(self.state(), run / CHECKPOINT)
+                save(best, run / BEST)
+            save(self.state(), run / CHECKPOINT)
             losses, started = [], time.monotonic()
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
 
 
 def _wanted(one: Prepared, config: ShippedConfig) -> bool:
@@ -247,7 +241,7 @@ def train_classifier(prepared: list[Prepared], config: ShippedConfig, run: Path)
         run.mkdir(parents=True, exist_ok=True)
         learning, start = learned_slices(prepared, config), config.start or SEGMENTATION
         network = fit_lesions(learning, _shares(learning), start=start, size=config.size, ridge=config.ridge)
-        _save({"averaged": network.state_dict(), "config": asdict(config)}, run / BEST)
+        save({"averaged": network.state_dict(), "config": asdict(config)}, run / BEST)
 
 
 def load_network(run: Path) -> tuple[SliceNetwork, ShippedConfig]:

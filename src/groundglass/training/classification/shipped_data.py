@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from groundglass.image.lung_view import LUNG_LEVEL, as_grey
 from groundglass.inference.segment import SliceSegmenter, at_own_size
+from groundglass.io.tables import read_rows
 from groundglass.training.classification.changes import Planes
 from groundglass.training.classification.readers import read_dataset
 from groundglass.training.classification.records import LabelledSlice, read_grey
@@ -67,8 +67,7 @@ def _planes(image: NDArray[np.generic], maps: NDArray[np.uint8]) -> Planes:
 def covid20_slices(root: Path) -> list[LabelledSlice]:
     """Every fourth infected slice of `covid20`, labelled COVID."""
     folder = root / "covid20"
-    with (folder / "slices.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))[::EVERY_FOURTH]
+    rows = read_rows(folder / "slices.csv")[::EVERY_FOURTH]
     return [
         LabelledSlice(row["file"], "covid20", row["patient"], "COVID", "", folder / "ct" / row["file"]) for row in rows
     ]

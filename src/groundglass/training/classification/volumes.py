@@ -15,7 +15,7 @@ from groundglass.image.lung_view import as_grey
 from groundglass.io.options import case_name
 from groundglass.io.read import read_input
 from groundglass.training.classification.records import LabelledSlice, label_of
-from groundglass.training.classification.tables import read_rows
+from groundglass.training.classification.tables import complete_rows
 from groundglass.volume import CTVolume
 
 Grey = NDArray[np.uint8]
@@ -40,7 +40,7 @@ def read_volumes(table: Path, *, source: str | None = None) -> Iterator[Labelled
         InputError: a scan cannot be read.
     """
     folder = table.parent
-    rows = read_rows(table, "file", "label")
+    rows = complete_rows(table, "file", "label")
     labels = slice_labels(folder / SLICE_LABELS) if (folder / SLICE_LABELS).is_file() else {}
     names = [(row.get("name") or "").strip() or case_name(Path(row["file"])) for row in rows]
     if unknown := sorted(set(labels) - set(names)):
@@ -75,7 +75,7 @@ def slice_labels(table: Path) -> dict[str, set[int]]:
         DatasetError: a column is missing, or a number is none.
     """
     infected: dict[str, set[int]] = defaultdict(set)
-    for number, row in enumerate(read_rows(table, "volume", "slice_from_head", "infected"), start=2):
+    for number, row in enumerate(complete_rows(table, "volume", "slice_from_head", "infected"), start=2):
         head, flag = (_whole(row[name], f"{table}, line {number}, {name}") for name in ("slice_from_head", "infected"))
         infected[row["volume"]].update({head} if flag else ())
     return dict(infected)

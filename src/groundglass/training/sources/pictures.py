@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 
 from groundglass.errors import DatasetError
+from groundglass.io.tables import Row, read_rows
 from groundglass.training.sample import CHANNELS, Sample
 from groundglass.training.sources.volume import LabelledVolume, labelled_sample, read_mask, read_plane
 
@@ -19,7 +19,6 @@ MASK_FOLDERS = {
     "consolidation": ("consolidation", "consolidation_mask"),
 }
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-Row = dict[str, str]
 
 
 def picture_table(folder: Path) -> Path | None:
@@ -28,22 +27,6 @@ def picture_table(folder: Path) -> Path | None:
         if (folder / name).is_file() and _file_column(folder / name) is not None:
             return folder / name
     return None
-
-
-def read_rows(table: Path) -> list[Row]:
-    """The rows of a CSV file.
-
-    Raises:
-        DatasetError: It is not text.
-    """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as handle:
-            return [
-                {key.strip(): (value or "").strip() for key, value in row.items() if key}
-                for row in csv.DictReader(handle)
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table} is not a CSV file in UTF-8 ({error})") from error
 
 
 def _file_column(table: Path) -> str | None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from groundglass.errors import DatasetError
 from groundglass.evaluation import scans
 from groundglass.io.read import read_input
+from groundglass.io.tables import read_rows
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
-from groundglass.training.sources.pictures import fold_of, read_rows
+from groundglass.training.sources.pictures import fold_of
 from groundglass.training.sources.volume import LabelledVolume, labelled_sample
 from groundglass.volume import CTVolume
 

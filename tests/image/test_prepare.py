@@ -36,7 +36,7 @@ def test_views_of_any_size_are_network_squares(rows: int, columns: int, kind: st
     assert shown.dtype == np.uint8
 
 
-@pytest.mark.parametrize(("rows", "columns", "side"), [(128, 128, 64), (191, 40, 64), (192, 40, 96), (512, 512, 96)])
+@pytest.mark.parametrize(("rows", "columns", "side"), [(128, 128, 64), (159, 40, 64), (160, 40, 96), (512, 512, 96)])
 def test_coarse_slices_are_enlarged_less(rows: int, columns: int, side: int) -> None:
     recipe = Preprocessing(size=96, coarse_size=64)
     assert recipe.side_for(rows, columns) == side

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across, smooth_alike
+from groundglass.image.spatial import (
+    SquareField,
+    fill_between,
+    runs_alike,
+    slices_to_look_at,
+    smooth_across,
+    smooth_alike,
+)
 
 SIZE = st.integers(1, 60)
 SPACING = st.floats(0.3, 5.0)
@@ -119,3 +126,17 @@ def test_smoothing_alike_stays_within_the_neighbours(levels: list[int], noise: i
     for index, one in enumerate(maps):
         near = levels[max(0, index - 1) : index + 2]
         assert min(near) - 1 <= int(one["lung"].min()) <= int(one["lung"].max()) <= max(near) + 1
+
+
+def test_runs_of_slices_that_follow_each_other() -> None:
+    rng = np.random.default_rng(3)
+    first, second = (rng.integers(0, 255, (40, 50)).astype(np.uint8) for _ in range(2))
+    wider = np.pad(second, ((0, 0), (0, 1)))
+    assert runs_alike([first, first, second, second, second, wider, first]) == [
+        range(2),
+        range(2, 5),
+        range(5, 6),
+        range(6, 7),
+    ]
+    assert runs_alike([first]) == [range(1)]
+    assert runs_alike([]) == []

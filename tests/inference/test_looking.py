@@ -14,13 +14,13 @@ from groundglass.inference.looking import (
     FIRST_LOOK_MM,
     LEAST_PROBABILITY,
     REACH_MM,
-    Maps,
     look_near_lungs,
     may_show_lung,
     near_lungs,
 )
 from groundglass.inference.scan import scan_channels
 from groundglass.inference.segment import SliceSegmenter
+from groundglass.inference.zoom import Maps
 from groundglass.phantom import make_chest
 from groundglass.phantom.lung_free import make_abdomen
 from groundglass.volume import CTVolume

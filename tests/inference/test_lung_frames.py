@@ -50,6 +50,11 @@ def test_one_box_for_a_volume_holds_all_lungs_and_slices_without_any() -> None:
     assert 64 <= columns <= 67
 
 
+def test_one_box_for_a_volume_of_which_a_slice_is_filled_by_lungs() -> None:
+    frames = LungFrames(replace(RECIPE, lung_frame="volume"), [lung(20, 40, 20, 50), lung(0, 60, 0, 80)])
+    assert {view.shape for view in frames.shown([np.ones((60, 80), np.uint8)] * 2)} == {(60, 80)}
+
+
 def test_a_slice_without_lungs_is_shown_whole() -> None:
     image = np.full((60, 80), 7, np.uint8)
     (plane,) = answer([image], LungFrames(replace(RECIPE, lung_frame="slice"), [lung(0, 0, 0, 0)]))

@@ -39,6 +39,15 @@ class Box:
         return image[self.top : self.bottom, self.left : self.right]
 
 
+def shows_lungs(lung: NDArray[np.uint8]) -> bool:
+    """Whether enough of a slice is lung to crop to it.
+
+    Args:
+        lung: probability of lung (rows, columns), 0..255.
+    """
+    return bool(np.count_nonzero(lung >= LUNG_LEVEL) >= SMALLEST_SHARE * lung.size)
+
+
 def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:
     """The box around the lungs of a slice, a few stray pixels left out.
 
@@ -47,13 +56,13 @@ def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:
         margin: space around them, as a share of the box's sides.
 
     Returns:
-        The whole slice where less than `SMALLEST_SHARE` of it is lung.
+        The whole slice where it shows too little lung (`shows_lungs`).
     """
     rows, columns = lung.shape
+    if not shows_lungs(lung):
+        return Box(0, rows, 0, columns)
     inside = np.asarray(lung >= LUNG_LEVEL)
     per_row, per_column = np.count_nonzero(inside, axis=1), np.count_nonzero(inside, axis=0)
-    if per_row.sum() < SMALLEST_SHARE * lung.size:
-        return Box(0, rows, 0, columns)
     (top, bottom), (left, right) = (_percentiles(counts, (0.5, 99.5)) for counts in (per_row, per_column))
     tall, wide = margin * (bottom - top + 1), margin * (right - left + 1)
     return Box(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Kind = Literal["hu", "picture"]
 """``"hu"``: Hounsfield units; ``"picture"``: 8-bit grey of unknown window, perhaps equalised already."""
 
-COARSE = 192
+COARSE = 160
 """Pixels. Slices with fewer are blurred where they are enlarged much, and gas in the bowel then looks like lung."""
 
 
@@ -38,6 +38,8 @@ class Preprocessing:
             common to the ``"volume"``. A slice without lungs is shown whole.
         lung_margin: Space around the lungs in that box, as a share of its sides.
         lungs_alone: What lies outside the lungs is shown black.
+        zoom: Of a network that finds the lungs itself: so many times, at most, slices are enlarged to show little but
+            their lungs and `lung_margin`, proportions kept; 1 shows them whole.
     """
 
     size: int = 256
@@ -50,6 +52,7 @@ class Preprocessing:
     lung_margin: float = 0.05
     lungs_alone: bool = False
     coarse_size: int | None = None
+    zoom: float = 1.0
 
     def side_for(self, rows: int, columns: int) -> int:
         """Side of the network input for a slice of so many pixels."""

@@ -140,9 +140,7 @@ def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequenc
     """
     if len(pictures) < 2:
         return
-    small = [_thumbnail(picture) for picture in pictures]
-    same = [one.shape == two.shape for one, two in pairwise(pictures)]
-    weights = [0.0, *(_weight(*two) if fits else 0.0 for fits, two in zip(same, pairwise(small), strict=True)), 0.0]
+    weights = [0.0, *_weights(pictures), 0.0]
     for channel in maps[0]:
         before = maps[0][channel]
         for index, (first, second) in enumerate(pairwise(weights)):
@@ -157,7 +155,24 @@ def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequenc
             before = own
 
 
-def _thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def runs_alike(slices: Sequence[NDArray[np.generic]]) -> list[range]:
+    """Numbers of the slices that follow each other in a volume, one run per volume; see `smooth_alike`.
+
+    Args:
+        slices: [row, column], in the order in which they may follow each other.
+    """
+    ends = [place for place, weight in enumerate(_weights(slices), start=1) if weight == 0.0]
+    return [range(start, end) for start, end in pairwise([0, *ends, len(slices)])] if slices else []
+
+
+def _weights(slices: Sequence[NDArray[np.generic]]) -> list[float]:
+    """How much each slice and the next count for each other; 0 where both are of different sizes."""
+    small = [_thumbnail(one) for one in slices]
+    same = [one.shape == two.shape for one, two in pairwise(slices)]
+    return [_weight(*two) if fits else 0.0 for fits, two in zip(same, pairwise(small), strict=True)]
+
+
+def _thumbnail(picture: NDArray[np.generic]) -> NDArray[np.float32]:
     """A small copy of a picture with mean 0 and length 1; zeros where it is of one grey."""
     small = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
     small -= small.mean()

@@ -6,12 +6,13 @@ lungs are higher than the distance of the first look, so none is missed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.inference.lung_pieces import MISSED_MM
+from groundglass.inference.zoom import Maps, mean_of_looks
 
 FIRST_LOOK_MM = 12.0
 """Largest distance of the slices of the first look."""
@@ -22,9 +23,8 @@ LEAST_PROBABILITY = 64
 LEAST_SHARE = 1e-3
 """Share of a slice that must be such pixels: about a square centimetre. Any slice of lung but its tip has more."""
 
-Maps = list[NDArray[np.uint8]]
-"""Probabilities (row, column) of a slice, 0..255, one map per channel."""
 Look = Callable[[list[int]], Iterator[Maps]]
+Nearer = Callable[[Maps], Look | None]
 
 
 def may_show_lung(probability: NDArray[np.uint8]) -> bool:
@@ -50,7 +50,7 @@ def near_lungs(slices: Sequence[int], spacing_mm: float, with_lung: Sequence[int
 
 
 def look_near_lungs(
-    slices: Sequence[int], spacing_mm: float, look: Look, lung_channel: int
+    slices: Sequence[int], spacing_mm: float, look: Look, lung_channel: int, *, nearer: Nearer | None = None
 ) -> Iterator[tuple[int, Maps]]:
     """Look at every few slices first, then at all within `REACH_MM` of one that may show lung.
 
@@ -61,6 +61,8 @@ def look_near_lungs(
         spacing_mm: distance between neighbouring numbers.
         look: gives the network's maps of each of some slices, in order.
         lung_channel: place of the lung among the maps.
+        nearer: gives, from the lungs of the first look, a look that shows them larger, from then on; or None. The
+            slices of the first look then get the mean of both.
 
     Yields:
         Number and maps of each slice that was looked at, none twice, in no order.
@@ -68,14 +70,21 @@ def look_near_lungs(
     left = list(slices)
     with_lung: list[int] = []
     part = _first_look(left, _steps(FIRST_LOOK_MM, spacing_mm))
+    found: Iterable[Maps] = look(part)
+    if nearer is not None:
+        found = list(found)
+        if (closer := nearer([maps[lung_channel] for maps in found])) is not None:
+            look = closer
+            found = map(mean_of_looks, found, look(part))
     while part:
-        for number, maps in zip(part, look(part), strict=True):
+        for number, maps in zip(part, found, strict=True):
             if may_show_lung(maps[lung_channel]):
                 with_lung.append(number)
             yield number, maps
         done = set(part)
         left = [number for number in left if number not in done]
         part = near_lungs(left, spacing_mm, with_lung)
+        found = look(part)
 
 
 def _steps(distance_mm: float, spacing_mm: float) -> int:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.lung_view import LUNG_LEVEL, Box, lung_box
+from groundglass.image.lung_view import LUNG_LEVEL, Box, lung_box, shows_lungs
 from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import at_own_size
 
@@ -22,13 +22,20 @@ class LungFrames:
     One object serves one pass: `shown` gives the slices to the network, `whole` takes its answers in the same order.
     """
 
-    def __init__(self, recipe: Preprocessing, lungs: Sequence[NDArray[np.uint8]] | None) -> None:
+    def __init__(
+        self,
+        recipe: Preprocessing,
+        lungs: Sequence[NDArray[np.uint8]] | None,
+        boxes: Sequence[Box | None] | None = None,
+    ) -> None:
         """Find the box that is common to all slices, where one is wanted.
 
         Args:
             recipe: what the network expects to see.
             lungs: probability of lung of each slice (rows, columns), 0..255.
+            boxes: the part of each slice to show where no lungs are given (see `zoom`); None for a whole slice.
         """
+        self._given = boxes
         self._recipe = recipe
         self._lungs = lungs if recipe.needs_lungs else None
         self._boxes: deque[tuple[Box, tuple[int, int]]] = deque()
@@ -48,14 +55,14 @@ class LungFrames:
 
     def _own_box(self, lung: NDArray[np.uint8]) -> Box | None:
         """The box around the lungs of a slice; None where it shows too little of them."""
-        box = lung_box(lung, margin=self._recipe.lung_margin)
-        return None if (box.bottom - box.top, box.right - box.left) == lung.shape else box
+        return lung_box(lung, margin=self._recipe.lung_margin) if shows_lungs(lung) else None
 
     def shown(self, slices: Iterable[NDArray[np.generic]]) -> Iterator[NDArray[np.generic]]:
         """The part of each slice (rows, columns) that the network is shown."""
         for number, image in enumerate(slices):
             rows, columns = image.shape
-            box = Box(0, rows, 0, columns)
+            given = self._given[number] if self._given is not None else None
+            box = given or Box(0, rows, 0, columns)
             if self._lungs is not None:
                 lung = self._lungs[number]
                 if self._recipe.lungs_alone:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
+from groundglass.image.lung_view import Box
 from groundglass.image.prepare import Kind
 from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across, smooth_alike
 from groundglass.inference.classify import SliceClassifier
-from groundglass.inference.looking import Maps, look_near_lungs, may_show_lung, near_lungs
+from groundglass.inference.looking import Look, look_near_lungs, may_show_lung, near_lungs
 from groundglass.inference.lung_frames import AIR_HU, LungFrames
-from groundglass.inference.segment import SliceSegmenter
+from groundglass.inference.segment import SliceSegmenter, at_own_size
+from groundglass.inference.zoom import FirstLook, Maps, look_first, mean_of_looks, zoom_box
 from groundglass.models.catalog import CLASSIFIER, InvolvementBand, ModelCard, available
 from groundglass.models.place import segmentation_cards
 from groundglass.options import AnalysisOptions
@@ -194,17 +197,21 @@ def _looked_at(
     places = [segmenter.card.channels.index(name) for name in kept]
     kind: Kind = "hu" if volume.units == "HU" else "picture"
 
-    def look(numbers: list[int], where: Maps | None = None) -> Iterator[Maps]:
-        frames = LungFrames(recipe, where)
+    def look(numbers: list[int], where: Maps | None = None, box: Box | None = None) -> Iterator[Maps]:
+        frames = LungFrames(recipe, where, [box] * len(numbers))
         for result in segmenter.stream(frames.shown(_axial_slices(volume, field, numbers)), kind=kind):
             yield list(frames.whole(result[places]))
+
+    def nearer(lungs: Maps) -> Look | None:
+        box = zoom_box(lungs, *field.padded_shape, recipe) if recipe.zoom > 1.0 else None
+        return partial(look, box=box) if box is not None else None
 
     if lung is not None:
         near = near_lungs(seen, spacing_mm, [z for z in seen if may_show_lung(lung[:, :, z])])
         where = [field.pad(lung[::-1, ::-1, z].T, 0) for z in near] if recipe.needs_lungs else None
         return zip(near, look(near, where), strict=True)
     if "lung" in kept:
-        return look_near_lungs(seen, spacing_mm, look, kept.index("lung"))
+        return look_near_lungs(seen, spacing_mm, look, kept.index("lung"), nearer=nearer)
     return zip(seen, look(seen), strict=True)
 
 
@@ -257,10 +264,38 @@ def picture_channels(
         lungs: lung probability of each picture, for a network that must be shown where the lungs are.
     """
     images = [picture.pixels for picture in pictures.slices]
-    frames = LungFrames(segmenter.card.preprocessing, lungs)
     maps: list[dict[str, NDArray[np.uint8]]] = []
-    for result in segmenter.stream(frames.shown(images), kind="picture"):
-        maps.append(dict(zip(segmenter.card.channels, frames.whole(result), strict=True)))
+    for own in slice_channels(images, "picture", segmenter, lungs=lungs):
+        maps.append(own)
         progress(len(maps), len(images))
     smooth_alike(maps, images)
     return maps
+
+
+def slice_channels(
+    images: Sequence[NDArray[np.generic]],
+    kind: Kind,
+    segmenter: SliceSegmenter,
+    *,
+    lungs: Sequence[NDArray[np.uint8]] | None = None,
+) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    """Channel -> probability of each slice, at its own size, without smoothing.
+
+    Args:
+        images: (rows, columns) each, in the order in which they may follow each other in a volume.
+        kind: Hounsfield units or pictures.
+        segmenter: the network.
+        lungs: lung probability of each slice, for a network that must be shown where the lungs are.
+    """
+    first = look_first(images, kind, segmenter) if lungs is None else FirstLook([None] * len(images), {})
+    numbers = [number for number in range(len(images)) if first.another(number)]
+    frames = LungFrames(segmenter.card.preprocessing, lungs, [first.boxes[number] for number in numbers])
+    answers = segmenter.stream(frames.shown(images[number] for number in numbers), kind=kind)
+    for number, image in enumerate(images):
+        looks: list[Maps] = []
+        if number in first.found:
+            rows, columns = image.shape
+            looks.append([at_own_size(plane, rows, columns) for plane in first.found[number]])
+        if first.another(number):
+            looks.append(list(frames.whole(next(answers))))
+        yield dict(zip(segmenter.card.channels, mean_of_looks(*looks), strict=True))

@@ -15,7 +15,6 @@ import torch
 from groundglass.evaluation.involvement import at_threshold, fit_band
 from groundglass.evaluation.records import Evaluation
 from groundglass.evaluation.results import RECORD
-from groundglass.image.prepare import Preprocessing
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.io.tables import Row, read_rows
 from groundglass.models.catalog import SEGMENTATION, WEIGHTS, Metric, ModelCard
@@ -109,7 +108,7 @@ def draft(size: int, data: Path, folds: Sequence[int], threshold: float = 0.5) -
         date=datetime.now(UTC).date().isoformat(),
         channels=CHANNELS,
         thresholds=(0.5, threshold, 0.5),
-        preprocessing=Preprocessing(size=size, coarse_size=load_preset(SEGMENTATION).size),
+        preprocessing=replace(load_preset(SEGMENTATION).shown, size=size),
         trained_on=(*trained_on, *TRAINED_ON),
         not_trained_on=(*left, *NOT_TRAINED_ON),
         licence=LICENCE,

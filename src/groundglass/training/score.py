@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from groundglass.evaluation.metrics import dice
-from groundglass.inference.segment import SliceSegmenter, at_own_size, threshold_level
+from groundglass.inference.scan import slice_channels
+from groundglass.inference.segment import SliceSegmenter, threshold_level
 from groundglass.io.tables import read_rows
 from groundglass.training.sample import INFECTION, LUNG, Sample
 from groundglass.training.sources import research as sources
@@ -24,9 +25,8 @@ def predict(segmenter: SliceSegmenter, samples: list[Sample]) -> list[NDArray[np
     maps: list[NDArray[np.uint8]] = []
     for kind in ("hu", "picture"):
         part = [sample for sample in samples if sample.kind == kind]
-        results = segmenter.stream((sample.image for sample in part), kind=kind)
-        for sample, result in zip(part, results, strict=True):
-            maps.append(np.stack([at_own_size(channel, *sample.image.shape) for channel in result]))
+        results = slice_channels([sample.image for sample in part], kind, segmenter)
+        maps += [np.stack(list(own.values())) for own in results]
     return maps
 
 
@@ -54,16 +54,16 @@ def dicom_slices(folder: Path) -> NDArray[np.int16]:
 
 
 def areas(segmenter: SliceSegmenter, slices: NDArray[np.int16]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lung and infected area per slice of an HU volume, in pixels of the network's grid.
+    """Lung and infected area per slice of an HU volume, in pixels.
 
     Infection counts only inside the lungs (both from a probability of the card's threshold).
     """
     lung_level, infection_level = (threshold_level(value) for value in segmenter.card.thresholds[:2])
     lungs, infected = [], []
-    for maps in segmenter.stream(slices, kind="hu"):
-        lung = maps[LUNG] >= lung_level
+    for maps in slice_channels(list(slices), "hu", segmenter):
+        lung = maps["lung"] >= lung_level
         lungs.append(lung.sum())
-        infected.append(((maps[INFECTION] >= infection_level) & lung).sum())
+        infected.append(((maps["infection"] >= infection_level) & lung).sum())
     return np.array(lungs, float), np.array(infected, float)
 
 

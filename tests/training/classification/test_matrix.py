@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from groundglass.image.prepare import Preprocessing
+from groundglass.models.catalog import load_card
+
 pytest.importorskip("torch")
 import torch
 
 from groundglass.errors import DatasetError, OptionError
-from groundglass.models.catalog import CLASSIFIER, Metric, load_card
+from groundglass.models.catalog import CLASSIFIER, Metric
 from groundglass.training.classification.matrix import matrix, rows_of, slices_to_test, train_row
 from groundglass.training.classification.matrix_tables import SCORES, markdown, run_title, shown, table
 from groundglass.training.classification.shipped import ShippedConfig
@@ -28,6 +31,8 @@ SIZE = 32
 
 class TwoEllipses:
     """Finds the lungs of `slice_picture` where they are, and infection where they are bright."""
+
+    card = replace(load_card(), preprocessing=Preprocessing())
 
     def stream(self, images: Iterable[np.ndarray], *, kind: str) -> Iterator[np.ndarray]:
         for image in images:

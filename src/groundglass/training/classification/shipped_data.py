@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from groundglass.image.lung_view import LUNG_LEVEL, as_grey
-from groundglass.inference.segment import SliceSegmenter, at_own_size
+from groundglass.inference.scan import slice_channels
+from groundglass.inference.segment import SliceSegmenter
 from groundglass.io.tables import read_rows
 from groundglass.training.classification.changes import Planes
 from groundglass.training.classification.readers import read_dataset
@@ -52,16 +52,11 @@ def prepare(slices: list[LabelledSlice], segmenter: SliceSegmenter) -> list[Prep
     found: dict[int, Prepared] = {}
     for kind in ("picture", "hu"):
         part = [(i, one) for i, one in enumerate(slices) if (one.image.dtype == np.uint8) == (kind == "picture")]
-        maps = segmenter.stream((one.image for _, one in part), kind="picture" if kind == "picture" else "hu")
-        for (index, one), result in zip(part, maps, strict=True):
-            found[index] = Prepared(one, _planes(one.image, result))
+        images = [one.image for _, one in part]
+        maps = slice_channels(images, "picture" if kind == "picture" else "hu", segmenter)
+        for (index, one), image, own in zip(part, images, maps, strict=True):
+            found[index] = Prepared(one, (as_grey(image), own["lung"], own["infection"]))
     return [found[index] for index in range(len(slices))]
-
-
-def _planes(image: NDArray[np.generic], maps: NDArray[np.uint8]) -> Planes:
-    """Grey, lung and infection at the slice's own size, as `analyze` has them."""
-    rows, columns = image.shape
-    return as_grey(image), at_own_size(maps[0], rows, columns), at_own_size(maps[1], rows, columns)
 
 
 def covid20_slices(root: Path) -> list[LabelledSlice]:

@@ -12,6 +12,7 @@ from groundglass.training.sample import CHANNELS
 from groundglass.training.steps import Augmentation, Preparation
 from groundglass.training.steps.base import Chance, Strict
 from groundglass.training.steps.preparation import Clahe, HuWindow, LungCrop, LungMultiply
+from groundglass.training.steps.spatial import RandomLungCrop
 
 Channel = Literal["lung", "infection", "consolidation"]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -180,6 +181,7 @@ class Preset(Strict):
         enlarge_in_use: How many times larger slices are shown to the finished network than at the end of training.
             Where training enlarges slices by chance, lungs look smaller in use than they did in training, and more
             than 1 makes up for it (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
+        zoom_in_use: At most so many times slices are enlarged for the finished network, to show little but lungs.
         switch: Share of the steps before the last size.
         validation_share: Share of the patients kept for validation where no folds are named.
         preparation: Steps that every slice takes once.
@@ -199,6 +201,7 @@ class Preset(Strict):
     sampling: Literal["epochs", "weighted"] = "epochs"
     sizes: Annotated[tuple[Side, ...], Field(min_length=1)]
     enlarge_in_use: Annotated[float, Field(ge=1.0, le=4.0)] = 1.0
+    zoom_in_use: Annotated[float, Field(ge=1.0, le=4.0)] = 1.0
     switch: Chance = 0.6
     validation_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     preparation: tuple[Preparation, ...] = ()
@@ -257,12 +260,15 @@ class Preset(Strict):
         """Window and equalisation alone."""
         windows = [step for step in self.preparation if isinstance(step, HuWindow)]
         if not windows:
-            return Preprocessing(size=self.size_in_use, coarse_size=self._coarse_size)
+            plain = Preprocessing(size=self.size_in_use, coarse_size=self._coarse_size, zoom=self.zoom_in_use)
+            crops = [step for step in self.augmentation if isinstance(step, RandomLungCrop)]
+            return replace(plain, lung_margin=crops[0].margin) if crops and plain.zoom > 1.0 else plain
         clips = [step for step in self.preparation if isinstance(step, Clahe)]
         clip, tiles = (clips[-1].clip, clips[-1].tiles) if clips else (0.0, 8)
         return Preprocessing(
             size=self.size_in_use,
             coarse_size=self._coarse_size,
+            zoom=self.zoom_in_use,
             hu_windows=((windows[-1].low, windows[-1].high),),
             hu_clip=clip,
             picture_clips=(clip,),

@@ -9,12 +9,13 @@ from groundglass.report.views import (
     Profile,
     axial_views,
     coronal_view,
+    picture_views,
     profile,
     sagittal_view,
     spread_pictures,
     spread_slices,
 )
-from groundglass.volume import CTVolume
+from groundglass.volume import CTVolume, PictureSet, Slice2D
 from tests.report.conftest import SPACING, Case, make_case
 
 
@@ -169,3 +170,23 @@ def test_chosen_pictures_hold_the_most_infected(amounts: list[int], count: int) 
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(count, len(amounts))
     assert max(amounts) in {amounts[place] for place in chosen}
+
+
+def test_pictures_of_a_volume_are_cut_to_its_lungs_and_others_are_not() -> None:
+    rng = np.random.default_rng(0)
+    volume, other = (rng.integers(0, 255, (100, 200)).astype(np.uint8) for _ in range(2))
+    images = [*[volume] * 5, other]
+    lungs = [np.zeros((100, 200), np.uint8) for _ in images]
+    lungs[1][20:30, 50:60] = 1
+    lungs[3][40:60, 120:150] = 2
+    lungs[5][10:20, 10:20] = 1
+    infection = [np.where(lung == 2, 1, 0).astype(np.uint8) for lung in lungs]
+    pictures = PictureSet("set", tuple(Slice2D(image, f"{number}.png") for number, image in enumerate(images)))
+    views = picture_views(pictures, lungs, infection, [0, 3, 5])
+    for view, number in zip(views[:2], (0, 3), strict=True):
+        np.testing.assert_array_equal(view.grey, images[number][16:64, 42:158])
+        np.testing.assert_array_equal(view.lungs, lungs[number][16:64, 42:158])
+        np.testing.assert_array_equal(view.infection, infection[number][16:64, 42:158])
+    assert [view.percent for view in views] == [None, 100.0, 0.0]
+    np.testing.assert_array_equal(views[2].grey, other)
+    assert [view.title for view in views] == ["Picture 1 of 6", "Picture 4 of 6", "Picture 6 of 6"]

@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.image.morphology import bounding_box
+from groundglass.image.spatial import runs_alike
 from groundglass.volume import CTVolume, LabelMap, PictureSet
 
 LUNG_WINDOW = (-1350.0, 150.0)
 """Darkest and brightest HU: level -600, width 1500, as radiologists read lungs."""
 
 _MARGIN_MM = 14.0
+_MARGIN_SHARE = 0.04
+"""The same for pictures, whose millimetres nobody knows: share of a side."""
+_VOLUME = 4
+"""Pictures that follow each other from which on they are shown as a volume."""
 
 Box = tuple[slice, slice, slice]
 Grey = NDArray[np.uint8]
@@ -121,11 +126,16 @@ def spread_slices(measured: Profile, count: int, *, most_infected: int = 3) -> l
     """
     depth = len(measured.lung_cm2)
     first, last = measured.lung_slices or (0, depth - 1)
+    return sorted(_spread(measured.infected_cm2, first, last, count, most_infected), reverse=True)
+
+
+def _spread(infected: NDArray[np.float64], first: int, last: int, count: int, most_infected: int) -> set[int]:
+    """Numbers evenly spread from `first` to `last`, and in place of some the peaks of the infection, apart."""
     count = min(count, last - first + 1)
     centres = first + (np.arange(count) + 0.5) * (last - first + 1) / count - 0.5
     even = [int(z) for z in np.rint(centres)]
     step = (last - first + 1) / count
-    area = measured.infected_cm2.copy()
+    area = infected.copy()
     worst: list[int] = []
     for _ in range(min(most_infected, count)):
         peak = int(area.argmax())
@@ -134,7 +144,7 @@ def spread_slices(measured: Profile, count: int, *, most_infected: int = 3) -> l
         even.remove(min(even, key=lambda z: abs(z - peak)))
         worst.append(peak)
         area[max(0, int(peak - step)) : int(np.ceil(peak + step)) + 1] = 0.0
-    return sorted({*even, *worst}, reverse=True)
+    return {*even, *worst}
 
 
 def axial_views(
@@ -207,29 +217,56 @@ def sagittal_view(volume: CTVolume, lungs: LabelMap, infection: LabelMap, measur
 def picture_views(
     pictures: PictureSet, lungs: Sequence[Grey], infection: Sequence[Grey], chosen: Sequence[int]
 ) -> list[View]:
-    """Views of some pictures of a set; nothing is known about their orientation or size in millimetres."""
-    views = []
+    """Views of some pictures of a set; nothing is known about their orientation or size in millimetres.
+
+    The pictures of a volume are cut to the surroundings of its lungs, as the slices of a scan are.
+    """
+    views, frames = [], _frames(pictures, lungs)
     for place in chosen:
-        picture, lung, lesion = pictures.slices[place], lungs[place], infection[place]
+        picture, lung, lesion, shown = pictures.slices[place], lungs[place], infection[place], frames[place]
         covered = np.count_nonzero(lung)
         percent = 100.0 * np.count_nonzero(lesion) / covered if covered else None
         title, name = f"Picture {place + 1} of {len(pictures.slices)}", picture.name
         views.append(
-            View(picture.pixels, lung, lesion, None, title=title, position=name, index=place + 1, percent=percent)
+            View(
+                picture.pixels[shown],
+                lung[shown],
+                lesion[shown],
+                None,
+                title=title,
+                position=name,
+                index=place + 1,
+                percent=percent,
+            )
         )
     return views
 
 
+def _frames(pictures: PictureSet, lungs: Sequence[Grey]) -> list[tuple[slice, slice]]:
+    """The part of each picture to show."""
+    frames: list[tuple[slice, slice]] = []
+    for run in runs_alike([picture.pixels for picture in pictures.slices]):
+        rows, columns = pictures.slices[run[0]].pixels.shape
+        frame = slice(0, rows), slice(0, columns)
+        tight = bounding_box(np.maximum.reduce([lungs[number] for number in run])) if len(run) >= _VOLUME else None
+        if tight is not None:
+            frame = _around(tight[0], rows), _around(tight[1], columns)
+        frames += [frame] * len(run)
+    return frames
+
+
+def _around(part: slice, size: int) -> slice:
+    margin = round(_MARGIN_SHARE * size)
+    return slice(max(0, part.start - margin), min(size, part.stop + margin))
+
+
 def spread_pictures(infection: Sequence[Grey], count: int) -> list[int]:
-    """Choose pictures of a set: all if they fit, else the four most infected and others evenly spread, in order."""
+    """Choose pictures of a set: all if they fit, else evenly spread with four of the most infected, in order."""
     total = len(infection)
     if total <= count:
         return list(range(total))
-    infected = np.array([np.count_nonzero(mask) for mask in infection])
-    top = [int(place) for place in np.argsort(-infected, kind="stable")[: min(4, count)] if infected[place]]
-    others = [place for place in range(total) if place not in top]
-    even = np.rint(np.linspace(0, len(others) - 1, count - len(top))).astype(int)
-    return sorted(top + [others[place] for place in even])
+    infected = np.array([np.count_nonzero(mask) for mask in infection], dtype=np.float64)
+    return sorted(_spread(infected, 0, total - 1, count, most_infected=4))
 
 
 def _windowed(scan: NDArray[np.float32 | np.int16], volume: CTVolume) -> Grey:

@@ -15,6 +15,7 @@ from groundglass.image.morphology import (
     holes_of_slices,
     holes_plane,
     majority_along_slices,
+    remove_islands,
     without_islands,
 )
 
@@ -83,6 +84,9 @@ def test_islands() -> None:
     assert without_islands(stack, 3).sum() == 3
     assert without_islands(stack, 6).sum() == 0
     assert without_islands(stack, 1) is stack
+    kept = stack.copy()
+    remove_islands(kept, 3)
+    np.testing.assert_array_equal(kept, without_islands(stack, 3))
 
 
 @settings(max_examples=50, deadline=None)

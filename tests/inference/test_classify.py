@@ -148,6 +148,8 @@ def test_a_scan_is_judged_by_its_deciding_slices(classifier: SliceClassifier) ->
     alone = classifier.probabilities(next(iter(classifier.answers([one]))))
     np.testing.assert_allclose(list(said.probabilities.values()), alone, atol=2e-2)
     assert judged.attention[0].heat.shape == (96, 96)
+    # Kept with the result, which must not keep the probabilities of the whole scan.
+    assert not any(np.shares_memory(view.lung, maps[0]) for view in judged.attention)
     empty = Channels(np.zeros_like(maps[0]), maps[1], maps[1])
     assert classify_volume(volume, empty, classifier) is None
 

@@ -123,15 +123,22 @@ def _sizes(labels: Labels) -> NDArray[np.int64]:
 
 def without_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: int = 26) -> NDArray[np.uint8]:
     """A mask without its components of fewer than `smallest` voxels."""
+    if smallest <= 1:
+        return stack
+    cleaned = stack.copy(order="K")
+    remove_islands(cleaned, smallest, connectivity=connectivity)
+    return cleaned
+
+
+def remove_islands(stack: NDArray[np.uint8], smallest: int, *, connectivity: int = 26) -> None:
+    """Remove the components of fewer than `smallest` voxels from a mask, in place."""
     box = bounding_box(stack)
     if box is None or smallest <= 1:
-        return stack
+        return
     labels, sizes = components(stack[box], connectivity=connectivity)
     keep = np.asarray(sizes >= smallest, dtype=np.uint8)
     keep[0] = 0
-    cleaned = np.zeros_like(stack)
     # In the order of memory, piece by piece: numpy widens every label to eight bytes when it looks it up.
     order = (2, 1, 0) if stack.ndim == 3 and stack.flags.f_contiguous else tuple(range(stack.ndim))
-    for target, numbers in zip(cleaned[box].transpose(order), labels.transpose(order), strict=True):
+    for target, numbers in zip(stack[box].transpose(order), labels.transpose(order), strict=True):
         target[...] = keep[numbers]
-    return cleaned

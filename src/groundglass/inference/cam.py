@@ -103,4 +103,5 @@ def attention(title: str, shown: SliceInput, answer: SliceAnswer, classes: Seque
     """
     rows, columns = shown.lung.shape
     hot = on_slice(heat(answer, list(classes).index(label)), answer.box, rows, columns)
-    return Attention(title, as_grey(shown.image), hot, label, shown.lung)
+    # A copy: a view would keep the lungs of the whole scan in memory.
+    return Attention(title, as_grey(shown.image), hot, label, shown.lung.copy())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.errors import InvalidImageError
-from groundglass.image.morphology import bounding_box, without_islands
+from groundglass.image.morphology import bounding_box, remove_islands, without_islands
 from groundglass.inference.working_grid import WorkingGrid
 from groundglass.volume import INFECTION_NAMES, CTVolume, LabelMap, require_same_grid
 
@@ -78,7 +78,7 @@ def segment_infection(
     box = bounding_box(labels)
     if box is not None:
         dense = _dense(labels[box], box, volume, lungs, consolidation)
-        labels[box] += labels[box] & dense
+        labels[box] += np.bitwise_and(dense, labels[box], out=dense)
     return LabelMap(labels, volume.geometry, INFECTION_NAMES, volume.source)
 
 
@@ -161,7 +161,8 @@ def _dense(
         plane = np.asarray(values[:, :, z].T, dtype=np.float32)
         smooth = _smooth_within(plane, inside[:, :, z].T > 0, volume.geometry.spacing)
         dense[:, :, z] = (smooth.T >= CONSOLIDATION_HU) & (infected[:, :, z] > 0)
-    return without_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
+    remove_islands(dense, max(2, round(SUBTYPE_MINIMUM_ML / volume.geometry.voxel_ml)))
+    return dense
 
 
 def _smooth_within(

@@ -143,7 +143,7 @@ class RunClassifier:
     def _attention(self, shown: ShownSlice, seen: SeenSlice, label: str, method: Method) -> Attention:
         lung = shown.input.lung
         heat = self.heat(seen, label, *lung.shape, method=method)
-        return Attention(shown.title, as_grey(shown.input.image), heat, label, lung)
+        return Attention(shown.title, as_grey(shown.input.image), heat, label, lung.copy())
 
     def _shares(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {name: round(float(share), 4) for name, share in zip(self.classes, probabilities, strict=True)}

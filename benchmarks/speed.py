@@ -6,7 +6,7 @@
   `DIR/ct_volumes/covid_P001_dicom` where `--data` gives it; wall and CPU seconds, peak memory, seconds per stage.
 - warm: the same with networks loaded. files: reading and writing. batch: scans per hour with one and two workers.
 - network: the shipped network alone, the same network in PyTorch, and `lungmask` from a Python of its own
-  (`python -m venv V; V/bin/pip install lungmask`, then `--peer-python V/bin/python`), with random weights.
+  (`python -m venv V; V/bin/pip install lungmask nibabel`, then `--peer-python V/bin/python`), with random weights.
 - limit: floating-point operations of the network over those of a large matrix product on this machine.
 
 On a busy machine read the CPU seconds: they hardly depend on what else runs. The load is recorded beside each number.

@@ -77,8 +77,6 @@ def test_two_epochs_of_every_preset(name: str, dataset: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++"])
 def test_grad_cam_of_every_preset(name: str, method: str) -> None:
-    if "b7" in name or "b3" in name:
-        pytest.skip("the same code as B0, slower")
     torch.manual_seed(1)
     torch.set_num_threads(1)
     preset = load_classifier(name)

@@ -17,7 +17,7 @@ from groundglass.inference.classify import SliceClassifier
 from groundglass.inference.looking import Look, look_near_lungs, may_show_lung, near_lungs
 from groundglass.inference.lung_frames import AIR_HU, LungFrames
 from groundglass.inference.segment import SliceSegmenter, at_own_size
-from groundglass.inference.zoom import FirstLook, Maps, look_first, mean_of_looks, zoom_box
+from groundglass.inference.zoom import Maps, look_first, mean_of_looks, zoom_box
 from groundglass.models.catalog import CLASSIFIER, InvolvementBand, ModelCard, available
 from groundglass.models.place import segmentation_cards
 from groundglass.options import AnalysisOptions
@@ -203,7 +203,7 @@ def _looked_at(
             yield list(frames.whole(result[places]))
 
     def nearer(lungs: Maps) -> Look | None:
-        box = zoom_box(lungs, *field.padded_shape, recipe) if recipe.zoom > 1.0 else None
+        box = zoom_box(lungs, *field.padded_shape, recipe)
         return partial(look, box=box) if box is not None else None
 
     if lung is not None:
@@ -287,7 +287,7 @@ def slice_channels(
         segmenter: the network.
         lungs: lung probability of each slice, for a network that must be shown where the lungs are.
     """
-    first = look_first(images, kind, segmenter) if lungs is None else FirstLook([None] * len(images), {})
+    first = look_first(images, kind, segmenter)
     numbers = [number for number in range(len(images)) if first.another(number)]
     frames = LungFrames(segmenter.card.preprocessing, lungs, [first.boxes[number] for number in numbers])
     answers = segmenter.stream(frames.shown(images[number] for number in numbers), kind=kind)

@@ -88,7 +88,7 @@ def look_first(images: Sequence[NDArray[np.generic]], kind: Kind, segmenter: Sli
         segmenter: the network.
     """
     recipe, channels = segmenter.card.preprocessing, segmenter.card.channels
-    if recipe.zoom <= 1.0 or "lung" not in channels:
+    if recipe.zoom <= 1.0 or recipe.needs_lungs or "lung" not in channels:
         return FirstLook([None] * len(images), {})
     runs = [(run, run[:: max(1, len(run) // LOOKED_AT)]) for run in runs_alike(images)]
     numbers = [number for _, some in runs for number in some]

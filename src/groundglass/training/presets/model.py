@@ -258,17 +258,17 @@ class Preset(Strict):
     @property
     def _grey(self) -> Preprocessing:
         """Window and equalisation alone."""
+        plain = Preprocessing(size=self.size_in_use, coarse_size=self._coarse_size, zoom=self.zoom_in_use)
+        crops = [step for step in self.augmentation if isinstance(step, RandomLungCrop)]
+        if crops and plain.zoom > 1.0:
+            plain = replace(plain, lung_margin=crops[0].margin)
         windows = [step for step in self.preparation if isinstance(step, HuWindow)]
         if not windows:
-            plain = Preprocessing(size=self.size_in_use, coarse_size=self._coarse_size, zoom=self.zoom_in_use)
-            crops = [step for step in self.augmentation if isinstance(step, RandomLungCrop)]
-            return replace(plain, lung_margin=crops[0].margin) if crops and plain.zoom > 1.0 else plain
+            return plain
         clips = [step for step in self.preparation if isinstance(step, Clahe)]
         clip, tiles = (clips[-1].clip, clips[-1].tiles) if clips else (0.0, 8)
-        return Preprocessing(
-            size=self.size_in_use,
-            coarse_size=self._coarse_size,
-            zoom=self.zoom_in_use,
+        return replace(
+            plain,
             hu_windows=((windows[-1].low, windows[-1].high),),
             hu_clip=clip,
             picture_clips=(clip,),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groundglass.cli.main import main
-from groundglass.errors import OptionError, OutputError
+from groundglass.errors import InvalidImageError, OptionError, OutputError
 from groundglass.explain import explain, stages_picture
 from groundglass.inference.engine import check_pictures
 from groundglass.inference.scan import Networks
@@ -86,11 +86,44 @@ def test_a_picture_that_is_no_chest_is_not_classified(tmp_path: Path, networks: 
     assert said.label is None
 
 
+@pytest.mark.parametrize("name", ["camera", "horse", "logo", "text", "astronaut", "chelsea", "rocket", "coffee"])
+def test_photographs_and_drawings_are_not_classified(name: str, tmp_path: Path, networks: Networks) -> None:
+    skimage = pytest.importorskip("skimage")
+    photograph = Path(skimage.__file__).parent / "data" / f"{name}.png"
+    photograph = photograph if photograph.is_file() else photograph.with_suffix(".jpg")
+    result = analyze(photograph, networks=networks)
+    assert result.classification is not None
+    assert result.classification.label is None
+    assert result.classification.meaningless
+    folder = result.save(tmp_path)
+    assert not (folder / "attention.png").exists()
+    report = (folder / "report.html").read_text()
+    assert "The program abstains." in report
+    assert "Calibrated probabilities" not in report
+
+
+def test_nothing_is_explained_where_there_is_no_lung(tmp_path: Path, networks: Networks) -> None:
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((200, 200), np.uint8))
+    with pytest.raises(InvalidImageError, match="black: no lungs were found"):
+        explain(tmp_path / "black.png", networks=networks)
+
+
 def test_command_line(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(picture), "-o", str(tmp_path / "out"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["case"] == "slice"
     assert main(["explain", str(tmp_path / "nothing.png")]) == 3
+    # The classical lungs of the stages are those of `stages_picture` without any.
+    options = ["--stages", "--lungs", "classical", "--quiet"]
+    assert main(["explain", str(picture), "-o", str(tmp_path / "classical"), *options]) == 0
+    drawn = cv2.imread(str(tmp_path / "classical" / "slice" / "stages-1.png"))
+    expected = stages_picture(np.asarray(cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)))
+    np.testing.assert_array_equal(drawn, expected)
+    capsys.readouterr()
+    options[2] = str(tmp_path / "no-run")
+    assert main(["explain", str(picture), "-o", str(tmp_path / "out"), *options]) != 0
+    assert "no-run" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "slice" / "stages-1.png").exists()
 
 
 def test_five_stages_in_a_row() -> None:

@@ -205,7 +205,8 @@ class DrivingSlice(Record):
 class Classification(Record):
     """What the scan looks like, with calibrated probabilities where `calibrated` says so.
 
-    `label` is None where the classifier abstains; `reasons` then says why, in plain words.
+    `label` is None where the classifier abstains; `reasons` then says why, in plain words. Where the input is nothing
+    that it knows, the probabilities say nothing and are not calibrated.
     """
 
     probabilities: dict[Label, float]
@@ -214,6 +215,11 @@ class Classification(Record):
     abstained: bool
     reasons: list[str] = Field(default_factory=list)
     slices: list[DrivingSlice] = Field(default_factory=list)
+
+    @property
+    def meaningless(self) -> bool:
+        """Whether the probabilities say nothing."""
+        return self.abstained and not self.calibrated
 
 
 class ModelRecord(Record):

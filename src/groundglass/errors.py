@@ -13,7 +13,7 @@ GroundglassError                     exit 1, HTTP 500
 │   ├── NotCTError                                      another modality, colour capture
 │   ├── SeriesError                                     slices missing, doubled, mixed, uneven
 │   ├── SeveralSeriesError                              a choice between series is needed
-│   └── DatasetError                                    training data that cannot be used
+│   └── DatasetError                                    labelled data that cannot be used
 │       └── LeakageError                                a patient or picture on both sides of a split
 ├── GeometryMismatchError (ValueError)  exit 3, HTTP 422   two volumes on different grids
 ├── OptionError (ValueError)         exit 2, HTTP 400   contradictory or impossible options
@@ -103,7 +103,7 @@ class SeveralSeriesError(InputError):
 
 
 class DatasetError(InputError):
-    """A folder of training data that cannot be used."""
+    """Labelled data, for training or evaluation, that cannot be used."""
 
 
 class LeakageError(DatasetError):

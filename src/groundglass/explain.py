@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from groundglass.analysis import Classification
 from groundglass.errors import InvalidImageError, MissingExtraError, OptionError, WeightsMissingError
-from groundglass.image.stages import STAGES, all_stages
+from groundglass.image.lung_view import LUNG_LEVEL
+from groundglass.image.stages import STAGES, all_stages, classical_lungs
 from groundglass.inference.cam import Attention, Method
-from groundglass.inference.classify_scan import ShownSlice, judge, require_class, shown_of_pictures, shown_of_volume
+from groundglass.inference.classify_scan import ShownSlice, class_named, judge, shown_of_pictures, shown_of_volume
+from groundglass.inference.lungs_2d import lungs_mask
 from groundglass.inference.scan import Networks, picture_probabilities, scan_probabilities
 from groundglass.io.write import atomic_write_bytes, case_folder
 from groundglass.options import AnalysisOptions
@@ -23,6 +25,7 @@ from groundglass.pipeline import read
 from groundglass.progress import Progress, silent
 from groundglass.report.evidence import evidence_picture
 from groundglass.settings import Settings
+from groundglass.training.lung_network import CLASSICAL, NETWORK, lung_probabilities
 from groundglass.volume import CTVolume, PictureSet
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class Explanation:
     def answer(self) -> str:
         """What was said, in one line."""
         said = self.classification
+        if said.meaningless:
+            return "No class is named"
         chances = ", ".join(f"{name} {100 * share:.0f} %" for name, share in said.probabilities.items())
         return f"{said.label or 'No class is named'} ({chances})"
 
@@ -65,24 +70,28 @@ class Explanation:
         said = self.classification.model_dump(mode="json")
         return {"case": self.case, "classification": said, "evidence_for": self.label, "shown": shown}
 
-    def save(self, folder: str | Path, *, stages: bool = False) -> Path:
+    def save(self, folder: str | Path, *, stages: bool = False, lungs: str = NETWORK) -> Path:
         """Write `explanation.json` and one picture per slice into `folder/<case>/`.
 
         Args:
             folder: where the case's folder goes.
             stages: also draw the five image stages of each slice.
+            lungs: what finds their lungs: ``network`` (the shipped one), ``classical``, or the place of a network.
 
         Returns:
             The folder of the case.
 
         Raises:
             OutputError: it cannot be written.
+            UnknownModelError: there is no network at that place.
+            UnusableModelError: the network there does not find lungs in whole slices.
         """
         with case_folder(Path(folder), self.case, marker=RECORD) as (partial, final):
             for number, one in enumerate(self.attention, start=1):
                 atomic_write_bytes(partial / f"evidence-{number}.png", _png(evidence_picture(one, self.answer)))
                 if stages:
-                    atomic_write_bytes(partial / f"stages-{number}.png", _png(stages_picture(one.grey, one.lung)))
+                    drawn = stages_picture(one.grey, _lungs(one, lungs))
+                    atomic_write_bytes(partial / f"stages-{number}.png", _png(drawn))
             text = json.dumps(self.record(), indent=2) + "\n"
             atomic_write_bytes(partial / RECORD, text.encode())
         return final
@@ -123,11 +132,11 @@ def explain(
     classifier = networks.classifier
     if classifier is None:
         raise WeightsMissingError("this installation has no classifier; reinstall groundglass")
-    require_class(label, classifier.card.channels if run is None else run.classes)
+    label = class_named(label, classifier.card.channels if run is None else run.classes)
     progress("read", 0, 0)
     image = read(scan, options=options, settings=settings)
     case, shown = _shown(image, networks, progress)
-    if not shown:
+    if not any((one.input.lung >= LUNG_LEVEL).any() for one in shown):
         raise InvalidImageError(f"{case}: no lungs were found; expected a chest CT")
     if run is not None:
         said, attention = run.judge(shown, label=label, method=method)
@@ -159,6 +168,15 @@ def _run_classifier(place: str | Path) -> RunClassifier:
             "'groundglass[train]'"
         ) from error
     return RunClassifier(place)
+
+
+def _lungs(one: Attention, source: str) -> NDArray[np.uint8]:
+    """Lungs of a slice, 0 or 255, by what the user names."""
+    if source == CLASSICAL:
+        return classical_lungs(one.grey)
+    if source == NETWORK:
+        return lungs_mask(one.lung)
+    return lungs_mask(lung_probabilities([one.grey], kind="picture", source=source)[0])
 
 
 def stages_picture(grey: NDArray[np.uint8], lungs: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

@@ -200,7 +200,7 @@ def _analyze_volume(volume: CTVolume, networks: Networks, run: _Run) -> Analysis
     probability = Heatmap(infected, volume.geometry, volume.source) if run.options.probability else None
     analysis = _record(volume.source.case, volume_source(volume), measurements, findings, networks, run)
     analysis = _with_classification(analysis, judged)
-    attention = judged.attention if judged else []
+    attention = [] if judged is None or judged.classification.meaningless else judged.attention
     return AnalysisResult(analysis, volume, lungs, infection, probability, networks.licence, attention)
 
 
@@ -237,7 +237,7 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
     analysis = _record(pictures.case, picture_source(pictures), measurements, findings, networks, run, slices)
     analysis = _with_classification(analysis, judged)
     probability = [one.infection for one in channels] if run.options.probability else None
-    attention = judged.attention if judged else []
+    attention = [] if judged is None or judged.classification.meaningless else judged.attention
     return PictureResult(analysis, pictures, lungs, infection, probability, networks.licence, attention)
 
 

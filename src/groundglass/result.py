@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.analysis import Analysis, Measurements
+from groundglass.analysis import Analysis, Classification, Measurements
 from groundglass.finding import Finding
 from groundglass.io.write import atomic_write_bytes, case_folder, write_nifti
 from groundglass.volume import CTVolume, Heatmap, LabelMap, PictureSet
@@ -56,6 +56,11 @@ class AnalysisResult:
     def findings(self) -> list[Finding]:
         """Remarks on the input and the result."""
         return self.analysis.findings
+
+    @property
+    def classification(self) -> Classification | None:
+        """What it looks like, or why no class is named; None where no classifier took part."""
+        return self.analysis.classification
 
     def view(self) -> Any:  # noqa: ANN401 - a widget of an optional library
         """The scan with its masks in an interactive viewer, for notebooks.
@@ -134,6 +139,11 @@ class PictureResult:
     def findings(self) -> list[Finding]:
         """Remarks on the input and the result."""
         return self.analysis.findings
+
+    @property
+    def classification(self) -> Classification | None:
+        """What it looks like, or why no class is named; None where no classifier took part."""
+        return self.analysis.classification
 
     def save(self, folder: str | Path) -> Path:
         """Write the case into `folder/<case>/`; it appears there only when complete.

@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 pytest.importorskip("sklearn")
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    roc_auc_score,
+    roc_curve,
+)
 
 from groundglass.evaluation.classification import (
+    auprc,
     auroc,
     binary_scores,
     calibration_error,
@@ -17,6 +25,8 @@ from groundglass.evaluation.classification import (
     f1,
     macro_scores,
     patient_resamples,
+    precision,
+    ranked_counts,
 )
 
 
@@ -69,8 +79,16 @@ def test_macro_scores_and_confusion() -> None:
 def test_quick_scores_equal_the_library(pairs: list[tuple[int, int]]) -> None:
     truth, scores = np.array([one for one, _ in pairs]), np.array([score / 6 for _, score in pairs])
     assert f1(truth, scores) == pytest.approx(f1_score(truth, scores >= 0.5, zero_division=0.0))
+    expected = precision_score(truth, scores >= 0.5, zero_division=np.nan)
+    np.testing.assert_allclose(precision(truth, scores), expected)
+    if truth.any():
+        assert auprc(truth, scores) == pytest.approx(average_precision_score(truth, scores))
     if len(set(truth.tolist())) == 2:
         assert auroc(truth, scores) == pytest.approx(roc_auc_score(truth, scores))
+        found, wrong = ranked_counts(truth, scores)
+        false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
+        np.testing.assert_allclose([0, *wrong / wrong[-1]], false)
+        np.testing.assert_allclose([0, *found / found[-1]], true)
     else:
         assert np.isnan(auroc(truth, scores))
 
@@ -82,6 +100,7 @@ def test_macro_f1_equals_the_library(pairs: list[tuple[int, int]]) -> None:
     found = macro_scores(truth, np.eye(3)[answers], ["one"] * len(pairs))["macro F1"].value
     expected = f1_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0.0)
     assert found == pytest.approx(expected)
+    np.testing.assert_array_equal(confusion(truth, answers, 3), confusion_matrix(truth, answers, labels=[0, 1, 2]))
 
 
 def test_wanted_scores_alone_and_the_share_that_is_answered() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from groundglass.errors import (
+    DatasetError,
     GeometryMismatchError,
     InputNotFoundError,
     OptionError,
@@ -14,7 +15,8 @@ from groundglass.errors import (
     UnsupportedFormatError,
 )
 from groundglass.evaluation.cases import load_image, load_masks
-from groundglass.evaluation.layouts import read_data, volume_key, volume_patient
+from groundglass.evaluation.layouts import read_data
+from groundglass.evaluation.public_set import volume_key, volume_patient
 from groundglass.evaluation.structures import INFECTION, LUNGS, labelled, structure_named
 from tests.evaluation.conftest import masks, save_volume
 
@@ -67,6 +69,8 @@ def test_the_public_volumes(volumes: Path) -> None:
         ("radiopaedia_org_covid-19-pneumonia-29_86490_1-dcm.nii", "radiopaedia_29_86490_1", "radiopaedia_29"),
         ("radiopaedia_29_86491_1.nii.gz", "radiopaedia_29_86491_1", "radiopaedia_29"),
         ("my_case.nii.gz", "my_case", "my_case"),
+        ("Coronacases_Org_010.nii", "coronacases_010", "coronacases_010"),
+        ("coronacases_001_lungs.nii.gz", "coronacases_001_lungs", "coronacases_001_lungs"),
     ],
 )
 def test_names_of_the_public_volumes(file: str, key: str, patient: str) -> None:
@@ -96,12 +100,13 @@ def test_a_table(volumes: Path, slices: Path, tmp_path: Path) -> None:
         ("image,lungs,volume,patient\na.png,b.png,v,anna\nc.png,d.png,v,berta\n", "more than one patient"),
         ("image,lungs,spacing_mm\na.png,b.png,wide\n", "spacing 'wide' cannot be understood"),
         ("image,lungs,volume\na.nii,b.nii,v\nc.nii,d.nii,v\n", "2 scans are called v"),
+        ("image,lungs,fold\na.nii,b.nii,a\n", "has the fold 'a'; expected a whole number"),
     ],
 )
 def test_tables_that_cannot_be_understood(text: str, message: str, tmp_path: Path) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text(text)
-    with pytest.raises(UnreadableFileError, match=message):
+    with pytest.raises((DatasetError, UnreadableFileError), match=message):
         read_data(table)
 
 
@@ -118,10 +123,15 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_label_maps_on_two_grids(volumes: Path) -> None:
     lungs = masks(0)[0].T[:, :, None].repeat(4, axis=2) // 255
     save_volume(volumes / "lung_mask" / "coronacases_001.nii.gz", lungs, (1.0, 1.5, 3.0))
-    case = read_data(volumes).cases[0]
+    files = "ct_scans/coronacases_org_001.nii.gz,lung_mask/coronacases_001.nii.gz,infection_mask/coronacases_001.nii.gz"
+    (volumes / "scans.csv").write_text(f"ct,lungs,infection,patient\n{files},anna\n")
+    (case,) = read_data(volumes / "scans.csv").cases
     with pytest.raises(GeometryMismatchError, match="--same-voxels"):
         load_masks(case, case.truth, (LUNGS, INFECTION), same_voxels=False)
     assert len(load_masks(case, case.truth, (LUNGS, INFECTION), same_voxels=True).planes) == 2
+    # The public set is known for its headers.
+    case = read_data(volumes).cases[0]
+    assert len(load_masks(case, case.truth, (LUNGS, INFECTION), same_voxels=False).planes) == 2
 
 
 def test_labels_by_value() -> None:

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -153,6 +154,73 @@ def test_perfect_masks_of_scans_with_millimetres(volumes: Path, tmp_path: Path) 
     assert record.involvement is not None
     assert record.involvement.bias == 0.0
     assert record.predictions == "rival"
+
+
+def test_what_has_no_masks_is_named_everywhere(
+    volumes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for sub in ("lung_mask", "infection_mask"):
+        (volumes / sub / "coronacases_001.nii.gz").unlink()
+    arguments = ["evaluate", "--data", str(volumes), "--predictions", str(volumes), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--no-surfaces"]) == 0
+    assert "Without masks, so not scored: coronacases_001" in " ".join(capsys.readouterr().err.split())
+    page = (tmp_path / "out" / "evaluation.html").read_text()
+    assert "Without masks, so not scored: coronacases_001" in page
+    # The spacing is known; it is the surfaces that were not wanted.
+    assert "NSD and HD95 were not computed (--no-surfaces)" in page
+    assert "need a spacing" not in page
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert record["data"]["left_out"] == ["coronacases_001"]
+
+
+def test_masks_of_another_size_than_the_scan(volumes: Path, tmp_path: Path) -> None:
+    """They agree with each other; only no picture can lie below them."""
+    for sub in ("lung_mask", "infection_mask"):
+        for path in (volumes / sub).iterdir():
+            save_volume(path, np.asarray(nibabel.load(path).dataobj)[:-4])
+    predictor = FolderPredictor(volumes, (LUNGS, INFECTION))
+    record = evaluate(read_data(volumes), predictor, tmp_path / "out", replace(OPTIONS, surfaces=False))
+    assert [summary.metric("dice").mean for summary in record.structures] == [1.0, 1.0]  # type: ignore[union-attr]
+
+
+def test_a_failure_names_its_case(volumes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for case in ("anna", "berta"):
+        (tmp_path / "cases" / case).mkdir(parents=True)
+        shutil.copy(volumes / "ct_scans" / "coronacases_org_001.nii.gz", tmp_path / "cases" / case / "ct.nii.gz")
+        shutil.copy(volumes / "lung_mask" / "coronacases_001.nii.gz", tmp_path / "cases" / case / "lungs.nii.gz")
+    damaged = tmp_path / "cases" / "berta" / "lungs.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    cases = str(tmp_path / "cases")
+    arguments = ["evaluate", "--data", cases, "--predictions", cases, "-o", str(tmp_path / "out"), "--no-surfaces"]
+    assert main(arguments) == 1
+    assert "Not scored: berta: lungs.nii.gz: " in " ".join(capsys.readouterr().err.split())
+    shutil.rmtree(tmp_path / "cases" / "anna")
+    assert main(arguments) == 3
+    assert "the first error: berta: lungs.nii.gz: " in " ".join(capsys.readouterr().err.split())
+
+
+def test_slices_are_summed_up_too(slices: Path, tmp_path: Path) -> None:
+    record = evaluate(read_data(slices), painter(), tmp_path, OPTIONS)
+    table = [row for row in rows(tmp_path / "slices.csv") if row["structure"] == "infection"]
+    summary = record.of("infection")
+    assert summary is not None
+    assert [one.metric for one in summary.slice_metrics] == [one.metric for one in summary.metrics]
+    for one in summary.slice_metrics:
+        values = [float(row[one.metric]) for row in table if row[one.metric]]
+        assert one.slices == len(values)
+        assert one.mean == pytest.approx(np.mean(values), rel=1e-4)
+        assert one.sd == pytest.approx(np.std(values, ddof=1), rel=1e-4)
+        assert one.median == pytest.approx(np.median(values), rel=1e-4)
+    assert {row["volume_error_ml"] for row in table} == {""}
+    row = table[4]
+    percent = 100 * (int(row["predicted"]) - int(row["truth"])) / int(row["truth"])
+    assert float(row["volume_error_percent"]) == pytest.approx(percent, rel=1e-4)
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "Slice by slice" in page
+    assert "millilitres need a spacing" in page
+    stored = json.loads((tmp_path / "evaluation.json").read_text())
+    assert stored["structures"][1]["slice_metrics"][0]["metric"] == "dice"
+    assert stored["structures"][1]["empty_slices"] == 0
 
 
 def test_masks_as_analyze_leaves_them(volumes: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from groundglass.errors import UnreadableFileError
+from groundglass.errors import DatasetError
 from groundglass.evaluation.cases import load_image, load_masks
 from groundglass.evaluation.layouts import LabelledData, read_data
 from groundglass.evaluation.structures import INFECTION, LUNGS
@@ -54,10 +54,13 @@ def test_a_folder_per_case_is_read_as_training_reads_it(volumes: Path, tmp_path:
     shutil.copy(volumes / LUNG, tmp_path / "cases" / "anna" / "Lungs.nii.gz")
     shutil.copy(volumes / LESION, tmp_path / "cases" / "berta" / "infection_mask.nii.gz")
     (tmp_path / "cases" / "neither").mkdir()
+    (tmp_path / "cases" / "carla").mkdir()
+    shutil.copy(volumes / SCAN, tmp_path / "cases" / "carla" / "ct.nii.gz")
     data = read_data(tmp_path / "cases")
     assert data.layout == "folder per case"
     assert found(data) == by_training(tmp_path / "cases") == [("anna", "anna", None), ("berta", "berta", None)]
     assert [set(case.truth) for case in data.cases] == [{"lungs"}, {"infection"}]
+    assert data.left_out == ("carla",)
     assert load_image(data.cases[0]).scan is not None
 
 
@@ -67,11 +70,11 @@ def test_a_folder_per_case_is_read_as_training_reads_it(volumes: Path, tmp_path:
         ("ct,patient,lungs\n", "has no row"),
         ("ct,patient,lungs\na.nii,,b.nii\n", r"row 2: 'ct', 'patient' or every label map is empty"),
         ("ct,patient,lungs\na.nii,anna,\n", r"row 2: .* expected ct, patient, and lungs or infection"),
-        ("ct,patient,lungs,fold\na.nii,anna,b.nii,one\n", "the fold 'one' is no number"),
+        ("ct,patient,lungs,fold\na.nii,anna,b.nii,one\n", "has the fold 'one'; expected a whole number"),
         ("ct,patient,lungs,name\na.nii,x,b.nii,v\nc.nii,y,d.nii,v\n", "two scans are called v"),
     ],
 )
 def test_lists_that_cannot_be_understood(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "scans.csv").write_text(text)
-    with pytest.raises(UnreadableFileError, match=message):
+    with pytest.raises(DatasetError, match=message):
         read_data(tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundglass.image.lung_view import Box, classifier_view, lung_box
+from groundglass.image.lung_view import Box, classifier_view, lung_box, lung_doubt
 
 MARGINS = st.sampled_from([0.0, 0.05])
 
@@ -52,3 +52,12 @@ def test_what_is_not_a_number_is_shown_as_air() -> None:
     again, same = classifier_view(plain, lung, infection, size=32)
     np.testing.assert_array_equal(view, again)
     assert box == same
+
+
+def test_doubt_is_the_uncertain_share_of_what_may_be_lung() -> None:
+    lung = np.zeros((10, 10), np.uint8)
+    assert lung_doubt(lung) == 0.0
+    lung[0, :4], lung[1, :4], lung[2, :4] = 25, 26, 228
+    assert lung_doubt(lung) == 1.0
+    lung[3], lung[4, :2] = 229, 255
+    assert lung_doubt(lung) == 8 / 20

@@ -25,7 +25,7 @@ CLASSES = ("COVID", "OtherPneumonia", "Normal")
 
 
 def answer_with(activation: np.ndarray, box: Box | None = None) -> SliceAnswer:
-    return SliceAnswer(np.zeros(3, np.float32), 0.0, activation.astype(np.float32), box or Box(0, 4, 0, 4), 0.5)
+    return SliceAnswer(np.zeros(3, np.float32), 0.0, activation.astype(np.float32), box or Box(0, 4, 0, 4), 0.5, 0.0)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

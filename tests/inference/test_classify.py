@@ -25,7 +25,9 @@ torch = pytest.importorskip("torch")
 from tests.support.classifier import SIZE, chest_slice, exported, untrained  # noqa: E402
 
 CLASSES = ("COVID", "OtherPneumonia", "Normal")
-TERMS = ClassifierTerms(temperature=1.0, least_probability=0.6, largest_distance=2.0, least_lung_share=0.03)
+TERMS = ClassifierTerms(
+    temperature=1.0, least_probability=0.6, largest_distance=2.0, least_lung_share=0.03, largest_lung_doubt=0.45
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +77,21 @@ def test_no_lungs_and_strange_pictures_abstain_and_say_why(card: ModelCard) -> N
     assert empty.abstained
     assert empty.label is None
     assert "Lung fills 0.0 % of the picture" in empty.reasons[0]
+    assert empty.meaningless
     # No slice lies this close to the mean.
     assert strange.abstained
     assert "unlike those that the classifier learned from" in strange.reasons[0]
+
+
+def test_a_picture_that_is_half_a_lung_all_over_abstains(card: ModelCard) -> None:
+    judge = SliceClassifier(replace(card, classifier=replace(TERMS, largest_distance=1e9)), threads=1)
+    sharp = chest_slice()
+    fuzzy = SliceInput(sharp.image, np.where(sharp.lung >= 128, 150, 0).astype(np.uint8), sharp.infection)
+    told, doubted = (judge.classification(answer) for answer in judge.answers([sharp, fuzzy]))
+    assert not told.meaningless
+    assert doubted.abstained
+    assert doubted.meaningless
+    assert doubted.reasons[0].startswith("Of what may be lung, 100 % is uncertain, more than 45 %")
 
 
 def test_unsure_answers_abstain_and_name_both_classes() -> None:

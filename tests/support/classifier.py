@@ -41,7 +41,7 @@ def draft(terms: ClassifierTerms | None = None) -> ModelCard:
         licence="test",
         metrics=(),
         limits=(),
-        classifier=terms or ClassifierTerms(1.5, 0.0, 1e9, 0.03),
+        classifier=terms or ClassifierTerms(1.5, 0.0, 1e9, 0.03, 1.0),
     )
 
 

@@ -244,10 +244,10 @@ def test_thresholds_from_the_other_folds(slices: Path, tmp_path: Path) -> None:
 
 
 def test_a_preset_is_trained_once_per_fold(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Any, Any]] = []
+    asked: list[tuple[Any, Any, Any]] = []
 
     def fake(preset: Any, data: Path, run: Path, *, folds: Any, options: TrainOptions, **rest: Any) -> TrainedRun:
-        asked.append((folds, options.validation_folds))
+        asked.append((folds, options.validation_folds, options.test_folds))
         shipped = load_card()
         here = shipped.folder / f"{shipped.name}.json"
         return TrainedRun(run, run, run, shipped.weights, here, run, run, None, 1)
@@ -256,7 +256,7 @@ def test_a_preset_is_trained_once_per_fold(slices: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(crossval_models, "load_card", lambda *_: card())
     model = trained(load_preset("lungs-infection"), TrainOptions(steps=1))
     record = run_folds(read_data(slices), tmp_path, model)
-    assert asked == [((1,), None), ((0,), None)]
+    assert asked == [((1,), None, (0,)), ((0,), None, (1,))]
     # The card was silent: what was not held out counts as learned from, so no caution is needed.
     assert not any("rests on your word" in text for text in record.warnings)
 

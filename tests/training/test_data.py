@@ -26,7 +26,6 @@ from groundglass.training.presets.model import SourceChoice
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG
 from groundglass.training.sources.find import find_volumes, recognise
 from groundglass.training.sources.research import lung2d, medseg
-from groundglass.training.sources.scans import public_case
 from groundglass.training.sources.volume import LabelledVolume
 from groundglass.training.splits import check_leaks, split_volumes, with_folds
 from groundglass.training.steps.preparation import HuWindow, LungCrop, Resize
@@ -99,12 +98,6 @@ def test_the_public_set_is_read_as_downloaded(kaggle: bool, tmp_path: Path) -> N
     np.testing.assert_array_equal(samples[0].masks[LUNG], lung)
     np.testing.assert_array_equal(samples[0].masks[INFECTION], lesion)
     assert samples[0].kind == "hu"
-
-
-def test_names_of_the_public_set() -> None:
-    assert public_case("coronacases_org_010.nii") == "coronacases_010"
-    assert public_case("radiopaedia_org_covid-19-pneumonia-7_85703_0.nii") == "radiopaedia_7_85703_0"
-    assert public_case("something.nii") is None
 
 
 def test_a_windowed_volume_is_a_picture(tmp_path: Path) -> None:
@@ -208,6 +201,10 @@ def test_a_folder_without_data_says_what_is_expected(tmp_path: Path) -> None:
         find_volumes(tmp_path, (SourceChoice(),))
     with pytest.raises(DatasetError, match="no data folder"):
         find_volumes(tmp_path / "absent", (SourceChoice(),))
+    # As an archive may unpack them.
+    public_set(tmp_path / "data" / "covid19-ct-scans", kaggle=True)
+    with pytest.raises(DatasetError, match=r"one folder deeper: give .*covid19-ct-scans"):
+        find_volumes(tmp_path / "data", (SourceChoice(),))
 
 
 def test_the_cache_gives_back_what_was_prepared(pictures: Path, tmp_path: Path) -> None:

@@ -146,3 +146,27 @@ def test_unknown_presets_list_the_known_ones(tmp_path: Path) -> None:
 def test_a_classifier_is_no_segmentation_preset(tmp_path: Path) -> None:
     with pytest.raises(PresetError, match="segmentation"):
         load_preset(tiny_preset(tmp_path, 'task = "classification"\n' + TINY))
+
+
+def test_values_of_a_preset_can_be_changed_one_by_one() -> None:
+    plain = load_preset("lungs-unet")
+    own = load_preset("lungs-unet", ["loss.name=focal", "schedule.rate=2e-3", "sizes=[64, 96]", "title=My own"])
+    assert (own.loss.name, own.schedule.rate, tuple(own.sizes), own.title) == ("focal", 2e-3, (64, 96), "My own")
+    assert own.schedule.batch == plain.schedule.batch
+    assert load_preset("lungs-unet") == plain
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("loss", "expected KEY=VALUE"),
+        ("=focal", "expected KEY=VALUE"),
+        ("loss.name=", "expected KEY=VALUE"),
+        ("title.name=x", "title is no table"),
+        ("loss.name=best", "loss.name: Input should be"),
+        ("colour=red", "colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_change_is_explained(change: str, words: str) -> None:
+    with pytest.raises(PresetError, match=words):
+        load_preset("lungs-unet", [change])

@@ -27,9 +27,11 @@ from groundglass.errors import DivergedError, OptionError, OutputError  # noqa: 
 from groundglass.inference.segment import SliceSegmenter  # noqa: E402
 from groundglass.models.catalog import load_card  # noqa: E402
 from groundglass.training.data import Numbers  # noqa: E402
+from groundglass.training.module import SegmentationModule  # noqa: E402
 from groundglass.training.presets import load_preset  # noqa: E402
 from groundglass.training.run import TrainOptions, train  # noqa: E402
-from groundglass.training.transfer import load_start, weights_of  # noqa: E402
+from groundglass.training.transfer import checkpoint_at, load_start, weights_of  # noqa: E402
+from tests.training.pictures import TINY, tiny_preset, write_pictures  # noqa: E402
 
 OPTIONS = TrainOptions(workers=0)
 
@@ -118,6 +120,78 @@ def test_other_settings_do_not_resume(pictures: Path, tiny: Path, tmp_path: Path
         train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=0, steps=2, rate=0.5))
     with pytest.raises(OptionError, match="holds a run already"):
         train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=0, steps=2), resume=False)
+
+
+def test_other_data_do_not_resume(pictures: Path, tiny: Path, tmp_path: Path) -> None:
+    preset, options = load_preset(tiny), TrainOptions(workers=0, steps=2)
+    first = train(preset, pictures, tmp_path / "run", options=options)
+    card = first.card.read_text()
+    others = write_pictures(tmp_path / "others", first_seed=3000)
+    with pytest.raises(OptionError, match=r"a run on other data than .*others"):
+        train(preset, others, tmp_path / "run", options=options)
+    assert first.card.read_text() == card
+    # Runs of earlier versions did not record their data; they go on.
+    settings = tmp_path / "run" / "settings.json"
+    settings.write_text(
+        json.dumps({key: value for key, value in json.loads(settings.read_text()).items() if key != "data"})
+    )
+    assert train(preset, pictures, tmp_path / "run", options=options).steps == 2
+
+
+def test_a_run_that_stopped_early_is_finished(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="groundglass.training")
+    # Nothing is learned at such a rate, so the second validation is no better than the first.
+    text = TINY.replace("rate = 0.01", "rate = 1e-12\npatience = 1").replace("steps = 4", "steps = 20")
+    preset = load_preset(tiny_preset(tmp_path, text))
+    first = train(preset, pictures, tmp_path / "run", options=OPTIONS)
+    assert first.steps == 4
+    checkpoints = {path: path.read_bytes() for path in (first.best, first.last, first.log)}
+    again = train(preset, pictures, tmp_path / "run", options=OPTIONS)
+    assert again == first
+    assert {path: path.read_bytes() for path in checkpoints} == checkpoints
+    assert "the run stopped at step 4" in caplog.text
+
+
+def test_what_a_kill_left_is_removed(pictures: Path, tiny: Path, tmp_path: Path) -> None:
+    leftover, other = tmp_path / ".last.ckpt.partial-0123abcd", tmp_path / ".notes.partial-1"
+    for path in (leftover, other):
+        path.write_text("half")
+    train(load_preset(tiny), pictures, tmp_path, options=TrainOptions(workers=0, steps=2))
+    assert not leftover.exists()
+    assert other.exists()
+
+
+def test_a_run_starts_from_the_folder_of_another(pictures: Path, tiny: Path, tmp_path: Path) -> None:
+    first = train(load_preset(tiny), pictures, tmp_path / "first", options=TrainOptions(workers=0, steps=2))
+    assert checkpoint_at(first.folder) == first.best != first.last
+    own = SegmentationModule(load_preset(tiny), steps=2, period=2, seed=1).network
+    assert load_start(own, first.folder) == len(own.state_dict())
+    for name, value in weights_of(first.best).items():
+        torch.testing.assert_close(own.state_dict()[name], value)
+    options = TrainOptions(workers=0, steps=2, start=first.folder)
+    assert train(load_preset(tiny), pictures, tmp_path / "second", options=options).steps == 2
+    # A preset that keeps the last weights has chosen nothing by validation, and a start must not do so either.
+    settings = first.folder / "settings.json"
+    settings.write_text(settings.read_text().replace('"keep": "best"', '"keep": "last"'))
+    assert checkpoint_at(first.folder) == first.last
+    with pytest.raises(OptionError, match="expected the folder of a run"):
+        checkpoint_at(tmp_path)
+
+
+def test_a_frozen_encoder_keeps_its_running_statistics(tmp_path: Path) -> None:
+    network = 'kind = "mobilenetv2-unet"\ndecoder = [8, 8, 8, 8]\nwidth = 0.25\npretrained = ""\n'
+    text = TINY.split("[network]")[0] + "[network]\n" + network + "[schedule]\nsteps = 4\nfreeze_encoder = 1\n"
+    module = SegmentationModule(load_preset(tiny_preset(tmp_path, text)), steps=4, period=2, seed=0)
+    for frozen in (True, False):
+        before = {name: value.clone() for name, value in module.network.named_buffers() if "running" in name}
+        module.network.train()
+        module.epoch_steps = 2 if frozen else 0
+        module.on_train_epoch_start()
+        module.network(torch.rand(2, 1, 32, 32) * 255)
+        now = dict(module.network.named_buffers())
+        moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(now[name], value)}
+        assert "decoder" in moved
+        assert ("encoder" in moved) is not frozen
 
 
 def test_a_frozen_encoder_stays_as_it_started(pictures: Path, tiny: Path, tmp_path: Path) -> None:

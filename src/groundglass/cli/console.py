@@ -93,6 +93,7 @@ def show_classification(said: Classification | RunClassification) -> None:
     from rich.console import Console
 
     shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in said.probabilities.items())
-    Console().print(f"Classification: {said.label or 'abstains'} ({shares})", highlight=False)
+    told = "abstains" if said.meaningless else f"{said.label or 'abstains'} ({shares})"
+    Console().print(f"Classification: {told}", highlight=False)
     for reason in said.reasons:
         Console().print(f"  {reason}", highlight=False)

@@ -10,13 +10,14 @@ import typer
 
 from groundglass.cli.analyze import Json, Quiet
 from groundglass.cli.console import progress_bar
-from groundglass.cli.evaluate import show_evaluation
-from groundglass.cli.options import Data, PostProcess, Surfaces
+from groundglass.cli.evaluate import told
+from groundglass.cli.options import Data, PostProcess, PresetChanges, Surfaces
 
 if TYPE_CHECKING:
     from groundglass.progress import Progress
     from groundglass.training.crossval import Job
     from groundglass.training.crossval_report import CrossvalOptions
+    from groundglass.training.presets import Preset
 
 
 class Split(StrEnum):
@@ -68,6 +69,7 @@ def command(
     run: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run: one folder per fold, page, tables, record.")
     ] = Path("groundglass-crossval"),
+    changes: PresetChanges = None,
     folds_done: FoldsDone = None,
     only: Only = None,
     split: Annotated[
@@ -96,7 +98,6 @@ def command(
     evaluation.html, evaluation.json, volumes.csv, slices.csv, figures/, panels/ and fold-N/.
     """
     from groundglass.errors import OptionError
-    from groundglass.evaluation.results import PAGE, to_json
     from groundglass.training.crossval import cross_validate, score_folds
     from groundglass.training.crossval_report import CrossvalOptions
 
@@ -111,21 +112,17 @@ def command(
     )
     with progress_bar(quiet or as_json) as progress:
         if folds_done:
-            if start is not None:
-                raise OptionError("--folds-done takes networks as they are: no --start")
+            if start is not None or changes:
+                raise OptionError("--folds-done takes networks as they are: no --start, no --set")
             job = _of_finished(preset, data, run, folds_done, options)
         else:
-            job = _of_preset(preset, data, run, steps, start, options, progress)
+            job = _of_preset(_recipe(preset, changes), data, run, steps, start, options, progress)
         missing = score_folds(job, only, progress=progress) if only else ()
         if missing:
             typer.echo(f"Not finished yet: fold {', '.join(map(str, missing))} of {run}", err=True)
             return 0
         record = cross_validate(*job, progress=progress)
-    if as_json:
-        print(to_json(record))
-    else:
-        show_evaluation(record, run / PAGE)
-    return 1 if record.failures else 0
+    return told(record, run, as_json)
 
 
 def _of_finished(preset: str | None, data: Path, run: Path, places: list[str], options: CrossvalOptions) -> Job:
@@ -146,8 +143,17 @@ def _of_finished(preset: str | None, data: Path, run: Path, places: list[str], o
     return Job(name, labelled, data, run, model_of, known)
 
 
+def _recipe(preset: str | None, changes: list[str] | None) -> Preset:
+    from groundglass.errors import OptionError
+    from groundglass.training.presets import load_preset
+
+    if preset is None:
+        raise OptionError("no preset is named; name one, or give trained networks with --folds-done")
+    return load_preset(preset, changes or ())
+
+
 def _of_preset(
-    preset: str | None,
+    recipe: Preset,
     data: Path,
     run: Path,
     steps: int | None,
@@ -161,12 +167,8 @@ def _of_preset(
     from groundglass.evaluation.layouts import read_data
     from groundglass.training.crossval import Job
     from groundglass.training.crossval_models import trained
-    from groundglass.training.presets import load_preset
     from groundglass.training.run import TrainOptions
 
-    if preset is None:
-        raise OptionError("no preset is named; name one, or give trained networks with --folds-done")
-    recipe = load_preset(preset)
     described: dict[str, object] = {"preset": recipe.model_dump(mode="json"), "steps": steps}
     if start is not None:
         if options.split != "patients":

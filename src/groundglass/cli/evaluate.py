@@ -11,15 +11,16 @@ from groundglass.cli.analyze import Json, Quiet
 from groundglass.cli.console import progress_bar, show
 from groundglass.cli.options import (
     BootstrapSeed,
-    Data,
     EvaluationFolder,
     IncludeLearned,
     Labels,
     PostProcess,
     Predictions,
     SameVoxels,
+    ScoredData,
     ScoredFolds,
     ScoredModel,
+    ScoredPart,
     Structures,
     Surfaces,
     ThresholdFolds,
@@ -30,6 +31,7 @@ from groundglass.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from groundglass.evaluation.layouts import LabelledData
     from groundglass.evaluation.predict import Predictor
     from groundglass.evaluation.records import Evaluation
     from groundglass.evaluation.structures import Structure
@@ -38,10 +40,11 @@ DEFAULT_MODEL = "lungs-infection"
 
 
 def command(
-    data: Data,
+    data: ScoredData,
     output: EvaluationFolder = Path("groundglass-evaluation"),
     model: ScoredModel = None,
     predictions: Predictions = None,
+    part: ScoredPart = None,
     folds: ScoredFolds = None,
     validation: ValidationData = None,
     validation_folds: ThresholdFolds = None,
@@ -60,21 +63,32 @@ def command(
 
     Writes OUT/evaluation.html (one self-contained page), evaluation.json, volumes.csv, slices.csv, figures/, panels/.
     Means are over volumes, intervals over patients. Volumes whose patients the model learned from are left out.
-    Exits with 1 when a volume could not be scored.
+
+    Labelled slices score the classifier: OUT/evaluation.html, evaluation.json, predictions.csv and figures.
+    Exits with 1 when a volume or a slice could not be scored.
     """
-    from groundglass.evaluation.layouts import read_data
-    from groundglass.evaluation.results import PAGE, to_json
+    from groundglass.cli.evaluate_classes import evaluate_classifier, labelled_volumes, part_name
     from groundglass.evaluation.run import evaluate
     from groundglass.evaluation.summary import EvaluationOptions
 
     chosen = fold_numbers(folds)
     kind = (structure or ["infection"])[0]
-    labelled = read_data(data, structure=kind)
-    checked = None
-    if validation is not None or validation_folds is not None:
-        checked = (read_data(validation, structure=kind) if validation else labelled).of_folds(
-            fold_numbers(validation_folds)
+    labelled = labelled_volumes(data, kind, masks=predictions is not None)
+    if labelled is None:
+        for_scans = (folds, validation, validation_folds, threshold, structure, label, post_process, same_voxels)
+        _refuse_foreign(not surfaces or any(for_scans))
+        return evaluate_classifier(
+            data,
+            output,
+            model=model,
+            part=part_name(part),
+            include_learned=include_learned,
+            seed=seed,
+            as_json=as_json,
+            quiet=quiet,
         )
+    _refuse_part(part)
+    checked = _validation(labelled, validation, validation_folds, kind)
     _refuse_mixture(predictions, label, bool(model is not None or threshold or post_process))
     if predictions is None:
         predictor, structures = _network(model, structure, threshold, post_process)
@@ -91,11 +105,57 @@ def command(
             predictions=predictions.name if predictions else None,
             progress=progress,
         )
+    return told(record, output, as_json)
+
+
+def told(record: Evaluation, folder: Path, as_json: bool) -> int:
+    """Print an evaluation.
+
+    Args:
+        record: what was found.
+        folder: where its page lies.
+        as_json: print the record as JSON and nothing else.
+
+    Returns:
+        The exit code: 1 where something could not be scored.
+    """
+    from groundglass.evaluation.results import PAGE, to_json
+
     if as_json:
         print(to_json(record))
     else:
-        show_evaluation(record, output / PAGE)
+        show_evaluation(record, folder / PAGE)
     return 1 if record.failures else 0
+
+
+def _validation(
+    labelled: LabelledData, validation: Path | None, folds: str | None, structure: str
+) -> LabelledData | None:
+    """The volumes on which thresholds are chosen; None where they are not."""
+    from groundglass.evaluation.layouts import read_data
+
+    if validation is None and folds is None:
+        return None
+    return (read_data(validation, structure=structure) if validation else labelled).of_folds(fold_numbers(folds))
+
+
+def _refuse_foreign(given: bool) -> None:
+    """Refuse options of labelled scans where the data are labelled slices."""
+    from groundglass.errors import OptionError
+
+    if given:
+        raise OptionError(
+            "these data are labelled slices, which score a classifier: only --model, --split, --include-learned and "
+            "--seed have something to do there"
+        )
+
+
+def _refuse_part(part: str | None) -> None:
+    """Refuse a part of labelled slices where the data are labelled scans."""
+    from groundglass.errors import OptionError
+
+    if part is not None:
+        raise OptionError("--split chooses a part of labelled slices; for labelled scans there is --folds")
 
 
 def _refuse_mixture(predictions: Path | None, labels: list[str] | None, for_network: bool) -> None:
@@ -176,7 +236,7 @@ def show_evaluation(record: Evaluation, page: Path) -> None:
     for text in record.warnings:
         typer.echo(f"Note: {text}", err=True)
     for failure in record.failures:
-        typer.echo(f"Not scored: {failure.message}", err=True)
+        typer.echo(f"Not scored: {failure.text}", err=True)
     for summary in record.structures:
         show(_summary_table(record, summary.structure))
     typer.echo(f"Page: {page}")

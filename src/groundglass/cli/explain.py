@@ -39,6 +39,15 @@ def command(
     stages: Annotated[
         bool, typer.Option("--stages", help="Also draw the five image stages of each slice that is shown.")
     ] = False,
+    lungs: Annotated[
+        str,
+        typer.Option(
+            "--lungs",
+            metavar="network|classical|RUN",
+            help="What finds the lungs of the image stages: the shipped network, thresholds and connectivity, or a "
+            "network of your own, such as a run of lungs-bcdunet.",
+        ),
+    ] = "network",
     model: Annotated[
         Path | None,
         typer.Option(
@@ -67,7 +76,7 @@ def command(
     check_output_folder(output)
     with progress_bar(quiet or as_json) as progress:
         explanation = explain(scan, label=label, model=model, method=method.value, progress=progress)
-        folder = explanation.save(output, stages=stages)
+        folder = explanation.save(output, stages=stages, lungs=lungs)
     if as_json:
         print(json.dumps(explanation.record(), indent=2))
     else:

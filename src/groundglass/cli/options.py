@@ -16,10 +16,29 @@ Data = Annotated[
         "lung_mask/ and infection_mask/ (NIfTI); a CSV file of image, lungs and infection; or a folder of label maps.",
     ),
 ]
+ScoredData = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        "-d",
+        help="Labelled scans: a folder with slices.csv, ct/, lung/ and infection/; a folder with ct_scans/, lung_mask/ "
+        "and infection_mask/ (NIfTI); a CSV file of image, lungs and infection; or a folder of label maps. Or labelled "
+        "slices: folders named after classes (COVID, NonCOVID, ...), images.csv, or volumes.csv.",
+    ),
+]
 EvaluationFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for page, tables, figures and record.")]
 ScoredModel = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Shipped model, finished run, or .onnx file with its card beside it."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Shipped model, finished run, or .onnx file with its card beside it. For labelled slices: a finished run "
+        "of a classifier preset; needs groundglass[train].",
+    ),
+]
+ScoredPart = Annotated[
+    str | None,
+    typer.Option("--split", help="Labelled slices: score one part of the data only: train, val or test."),
 ]
 Predictions = Annotated[
     Path | None,
@@ -56,13 +75,28 @@ SameVoxels = Annotated[
 ]
 IncludeLearned = Annotated[
     bool,
-    typer.Option("--include-learned", help="Also score volumes that the network learned from, marked as such."),
+    typer.Option(
+        "--include-learned", help="Also score volumes, or slices, that the network learned from, marked as such."
+    ),
 ]
 BootstrapSeed = Annotated[int, typer.Option(help="Of the bootstrap.")]
 
 PresetName = Annotated[str, typer.Argument(metavar="PRESET", help="Name of a preset, or the path of a .toml file.")]
-TrainingData = Annotated[Path, typer.Option("--data", help="Folder of the training data (see docs/training.md).")]
+TrainingData = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the training data (see docs/training.md).")
+]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; a run in it is resumed.")]
+PresetChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value of the preset, such as smote=true or loss.name=focal; may be repeated.",
+    ),
+]
+ShowPreset = Annotated[
+    bool, typer.Option("--show-preset", help="Print the file of the preset, to copy and change, and stop.")
+]
 LearnedFolds = Annotated[
     list[int] | None, typer.Option("--fold", help="Fold to learn from; repeat for several. Default: all.")
 ]
@@ -75,7 +109,7 @@ Batch = Annotated[int | None, typer.Option(min=1, help="Slices per step.")]
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
 ComputePrecision = Annotated[str | None, typer.Option(help="auto, bf16, fp16 (GPU) or fp32.")]
 TrainingSeed = Annotated[int, typer.Option(help="Source of chance; the same seed gives the same run.")]
-Start = Annotated[Path | None, typer.Option(help="Checkpoint to start from (transfer learning).")]
+Start = Annotated[Path | None, typer.Option(help="Checkpoint, or folder of a run, to start from (transfer learning).")]
 FreezeEncoder = Annotated[
     int | None, typer.Option("--freeze-encoder", min=0, help="Epochs in which the encoder does not learn.")
 ]

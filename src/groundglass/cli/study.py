@@ -22,11 +22,12 @@ def command(
 ) -> int:
     """Train and compare classifiers: models x image stages x (baseline, class weights, augmentation, both).
 
-    Writes table.csv and table.md (F1 and AUROC, validation and test, with intervals by patient), a confusion matrix per
-    run, ROC and precision-recall curves of the best, training curves, and dataset.html on the data. Splits by patient.
+    Writes table.csv and table.md (F1 and AUROC, validation and test, with intervals by patient where patients are
+    known), a confusion matrix per run, ROC and precision-recall curves of the best, training curves, and dataset.html
+    on the data. Splits by patient.
     A study that was stopped goes on where it was.
     """
-    from groundglass.cli.train import require_training
+    from groundglass.cli.train import remarks, require_training
 
     require_training()
     from groundglass.io.write import check_output_folder
@@ -34,7 +35,8 @@ def command(
 
     chosen = load_grid(grid)
     check_output_folder(output)
-    with progress_bar(quiet or as_json) as progress:
+    silent = quiet or as_json
+    with remarks(silent), progress_bar(silent) as progress:
         rows = study(chosen, output, progress=progress)
     if as_json:
         print(json.dumps([{"run": row.name, **row.result} for row in rows]))

@@ -22,10 +22,12 @@ from groundglass.cli.options import (
     FreezeEncoder,
     LearnedFolds,
     Nodes,
+    PresetChanges,
     PresetName,
     Rate,
     Resume,
     RunFolder,
+    ShowPreset,
     ShowSamples,
     Start,
     Steps,
@@ -46,8 +48,9 @@ NEEDED = ("torch", "pytorch_lightning", "monai", "onnx")
 
 
 def command(
+    context: typer.Context,
     preset: PresetName,
-    data: TrainingData,
+    data: TrainingData = None,
     output: RunFolder = Path("groundglass-run"),
     folds: LearnedFolds = None,
     validation_folds: ValidatedFolds = None,
@@ -65,26 +68,36 @@ def command(
     workers: Workers = 1,
     cache: Cache = None,
     resume: Resume = True,
+    changes: PresetChanges = None,
     show_samples: ShowSamples = None,
+    show_preset: ShowPreset = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Train a network from a preset.
 
-    Writes OUT/model (ONNX network and model card), best.ckpt, last.ckpt, log.csv, curve.png and tensorboard. A run
-    that was stopped goes on where it was when the same command is given again.
+    Writes OUT/model (ONNX network and model card), checkpoints, log.csv and curves; segmentation also tensorboard,
+    classification also predictions.csv and result.json with its scores. A run that was stopped goes on where it was
+    when the same command is given again.
     """
+    if show_preset:
+        return _show_preset(preset)
     require_training()
+    data = _required(data)
     from groundglass.training.classification.presets import is_classifier
     from groundglass.training.presets import load_preset
     from groundglass.training.run import TrainOptions, is_first_process, train
 
     if is_classifier(preset):
-        from groundglass.cli.classifier import train_classifier
+        from groundglass.cli.classifier import refuse_options, train_classifier
 
-        changes = {"epochs": epochs, "batch": batch, "rate": rate}
-        return train_classifier(preset, data, output, changes=changes, seed=seed, as_json=as_json, quiet=quiet)
-    chosen = load_preset(preset)
+        refuse_options(context)
+        given = {"epochs": epochs, "batch": batch, "rate": rate}
+        entries = [*(changes or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+        return train_classifier(
+            preset, data, output, changes=entries, seed=seed, resume=resume, as_json=as_json, quiet=quiet
+        )
+    chosen = load_preset(preset, changes or ())
     if show_samples is not None:
         return _draw(chosen, data, show_samples, seed, as_json)
     options = TrainOptions(
@@ -109,6 +122,21 @@ def command(
     if is_first_process():
         _tell(run, as_json)
     return 0
+
+
+def _show_preset(preset: str) -> int:
+    from groundglass.training.presets import find_preset
+
+    typer.echo(find_preset(preset).read_text(encoding="utf-8"), nl=False)
+    return 0
+
+
+def _required(data: Path | None) -> Path:
+    from groundglass.errors import OptionError
+
+    if data is None:
+        raise OptionError("no data to train on; give their folder with --data (see docs/training.md)")
+    return data
 
 
 def require_training() -> None:

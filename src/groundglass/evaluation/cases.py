@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from groundglass.check import check_volume
 from groundglass.errors import GeometryMismatchError, InvalidImageError
-from groundglass.evaluation.structures import Structure
+from groundglass.evaluation.label_maps import over_scan, read_labels, same_place, voxel_by_voxel
+from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
 from groundglass.geometry import Geometry
 from groundglass.io.raster import read_slice
 from groundglass.io.read import read_input
@@ -25,6 +26,8 @@ Planes = list[NDArray[np.bool_]]
 the feet to the head."""
 
 GREY_MASK_FROM = 127
+INFECTED = 3
+"""Infection in a map that shows lungs and infection together; 1 and 2 are the lungs."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class LabelledCase:
         truth: structure -> files of its masks, in the order of `images`.
         fold: fold of a cross-validation, where the data have one.
         spacing_mm: distance of rows, of columns and of slices of pictures, where it is known.
+        infection_label: value of the infection where the map of its truth shows the lungs too; None: every value but 0.
+        trust_headers: refuse label maps of a scan whose header places them elsewhere; otherwise those of the scan's
+            size are laid over it voxel by voxel, in the order of the files.
     """
 
     name: str
@@ -48,6 +54,39 @@ class LabelledCase:
     truth: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     fold: int | None = None
     spacing_mm: Spacing | None = None
+    infection_label: int | None = None
+    trust_headers: bool = True
+
+    @classmethod
+    def of_scan(
+        cls,
+        name: str,
+        patient: str,
+        files: Mapping[str, Path],
+        *,
+        fold: int | None = None,
+        trust_headers: bool = True,
+    ) -> LabelledCase:
+        """A scan and its label maps.
+
+        Args:
+            name: of the volume.
+            patient: whose it is.
+            files: `ct`, and `lungs`, `infection` or `both` (1, 2 lungs; 3 infection), which stands in for either.
+            fold: where it is known.
+            trust_headers: see the attribute.
+        """
+        both = files.get("both")
+        truth = {key: path for key in (LUNGS.name, INFECTION.name) if (path := files.get(key, both)) is not None}
+        label = INFECTED if both is not None and INFECTION.name not in files else None
+        maps = {key: (path,) for key, path in truth.items()}
+        return cls(name, patient, "scan", (files["ct"],), maps, fold, None, label, trust_headers)
+
+    def in_truth(self, structure: Structure) -> Structure:
+        """A structure with the values that it has in the maps of the truth."""
+        if self.infection_label is None or structure.source != INFECTION.name or structure.labels is not None:
+            return structure
+        return replace(structure, labels=(self.infection_label,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +100,14 @@ class Image:
 
     scan: CTVolume | None
     pictures: PictureSet | None
+
+    def fits(self, planes: Planes) -> bool:
+        """Whether masks have the number and size of the slices."""
+        if self.pictures is not None:
+            return [one.pixels.shape for one in self.pictures.slices] == [plane.shape for plane in planes]
+        assert self.scan is not None
+        columns, rows, depth = self.scan.geometry.shape
+        return [plane.shape for plane in planes] == [(rows, columns)] * depth
 
     def shown(self, index: int) -> NDArray[np.uint8]:
         """One slice as 8-bit grey [row, column]; HU from -1250 to 250."""
@@ -81,11 +128,13 @@ class Masks:
         planes: structure -> mask of every slice.
         spacing_mm: distance of rows, columns and slices; None where it is not known.
         geometry: grid in RAS+ order; None for pictures.
+        stored: the same grid in the order of the file; None for pictures and for masks that come from no file.
     """
 
     planes: Mapping[str, Planes]
     spacing_mm: Spacing | None
     geometry: Geometry | None = None
+    stored: Geometry | None = None
 
 
 def load_image(case: LabelledCase) -> Image:
@@ -105,7 +154,12 @@ def load_image(case: LabelledCase) -> Image:
 
 
 def load_masks(
-    case: LabelledCase, files: Mapping[str, Sequence[Path]], structures: Sequence[Structure], *, same_voxels: bool
+    case: LabelledCase,
+    files: Mapping[str, Sequence[Path]],
+    structures: Sequence[Structure],
+    *,
+    same_voxels: bool,
+    grid: Geometry | None = None,
 ) -> Masks:
     """Read the masks of a case.
 
@@ -113,10 +167,11 @@ def load_masks(
         case: the case they belong to.
         files: structure source -> files.
         structures: what to read; each from the files of its source.
-        same_voxels: take scans of equal size for one grid, whatever their headers say.
+        same_voxels: lay label maps of the grid's size over it voxel by voxel, whatever their headers say.
+        grid: of the scan, in the order of its file; None where there is none: the first map's own then.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or holds other values than labels.
         GeometryMismatchError: two label maps of a scan lie on different grids.
     """
     planes: dict[str, Planes] = {}
@@ -127,42 +182,56 @@ def load_masks(
             pictures = [read_slice(path) for path in files[source]]
             planes |= {part.name: [_picture_mask(one, part) for one in pictures] for part in parts}
             continue
-        volume = _label_map(files[source][0])
-        if geometry is not None:
-            require_one_grid(case.name, geometry, volume.geometry, same_voxels=same_voxels)
-        geometry = geometry or volume.geometry
+        labels = read_labels(files[source][0])
+        grid = grid or labels.source.geometry
+        if same_voxels:
+            labels = voxel_by_voxel(labels, grid)
+        elif not case.trust_headers:
+            labels = over_scan(labels, grid)
+        geometry = geometry or labels.geometry
+        require_one_grid(case.name, geometry, labels.geometry, same_voxels=same_voxels)
         x, y, z = geometry.spacing
         spacing = (y, x, z)
-        depth = range(volume.geometry.shape[2])
-        planes |= {part.name: [_inside(volume.axial(index), part) for index in depth] for part in parts}
-    return Masks(planes, spacing, geometry)
+        depth = range(labels.geometry.shape[2])
+        planes |= {part.name: [_inside(labels.axial(index), part) for index in depth] for part in parts}
+    return Masks(planes, spacing, geometry, grid if geometry is not None else None)
+
+
+def load_truth(case: LabelledCase, structures: Sequence[Structure], image: Image | None, *, same_voxels: bool) -> Masks:
+    """Read the true masks of a case.
+
+    Args:
+        case: which one.
+        structures: what to read; each has files in the truth.
+        image: image of the case; None where it has none.
+        same_voxels: see `load_masks`.
+
+    Raises:
+        InputError, GeometryMismatchError: see `load_masks`.
+    """
+    grid = image.scan.source.geometry if image is not None and image.scan is not None else None
+    parts = [case.in_truth(structure) for structure in structures]
+    return load_masks(case, case.truth, parts, same_voxels=same_voxels, grid=grid)
 
 
 def require_one_grid(name: str, first: Geometry, second: Geometry, *, same_voxels: bool) -> None:
-    """Raise unless two grids are the same.
+    """Raise unless two grids are the same, within half a voxel.
 
     Args:
         name: case, for the message.
         first: a grid in RAS+ order.
         second: another one.
-        same_voxels: only the number of voxels along each axis counts.
+        same_voxels: whether that has been asked for; the message recommends it otherwise.
 
     Raises:
         GeometryMismatchError: names both grids.
     """
-    if first.shape == second.shape and (same_voxels or first.matches(second)):
+    if same_place(first, second):
         return
     hint = "resample one onto the other"
-    if first.shape == second.shape:
+    if first.shape == second.shape and not same_voxels:
         hint += ", or, if only a header is wrong, compare voxel by voxel (--same-voxels)"
     raise GeometryMismatchError(f"{name}: masks on different grids, {first} and {second}; {hint}")
-
-
-def _label_map(path: Path) -> CTVolume:
-    volume = read_input(path)
-    if not isinstance(volume, CTVolume):
-        raise InvalidImageError(f"{path.name} is a picture; expected a label map with a geometry")
-    return volume
 
 
 def _picture_mask(picture: Slice2D, structure: Structure) -> NDArray[np.bool_]:

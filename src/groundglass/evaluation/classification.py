@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score, confusion_matrix
 
 from groundglass.analysis import Interval
 
@@ -43,9 +42,21 @@ def auroc(truth: Truth, scores: Floats) -> float:
     return float((rankdata(scores)[positive].sum() - found * (found + 1) / 2) / (found * missed))
 
 
+def ranked_counts(truth: Truth, scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True and false positives from each of the probabilities that occur, the highest first."""
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    falls = np.diff(np.asarray(scores)[order]) != 0
+    ends = np.append(np.flatnonzero(falls), len(order) - 1)
+    found = np.cumsum(np.asarray(truth)[order] == 1)[ends]
+    return found.astype(np.int64), (ends + 1 - found).astype(np.int64)
+
+
 def auprc(truth: Truth, scores: Floats) -> float:
-    """Average precision of a binary truth; nan without positives."""
-    return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
+    """Average precision of a binary truth: the precision at each gain of recall; nan without positives."""
+    if not np.asarray(truth).any():
+        return float("nan")
+    found, wrong = ranked_counts(truth, scores)
+    return float(np.sum(np.diff(found, prepend=0) * found / (found + wrong)) / found[-1])
 
 
 def f1(truth: Truth, scores: Floats) -> float:
@@ -70,6 +81,12 @@ def specificity(truth: Truth, scores: Floats) -> float:
     return float(np.mean(scores[truth == 0] < 0.5)) if (truth == 0).any() else float("nan")
 
 
+def precision(truth: Truth, scores: Floats) -> float:
+    """Share of what is called positive at one half that is; nan where nothing is."""
+    called = scores >= 0.5
+    return float(np.mean(truth[called] == 1)) if called.any() else float("nan")
+
+
 def brier(truth: Truth, scores: Floats) -> float:
     """Mean squared difference between probability and truth (Brier 1950)."""
     return float(np.mean((scores - truth) ** 2))
@@ -77,12 +94,15 @@ def brier(truth: Truth, scores: Floats) -> float:
 
 def calibration_error(truth: Truth, scores: Floats) -> float:
     """Expected calibration error over ten equal bins of the probability (Naeini et al. 2015)."""
+    bins = reliability(truth, scores)
+    return float(sum(count * abs(share - probability) for count, probability, share in bins) / len(truth))
+
+
+def reliability(truth: Truth, scores: Floats) -> list[tuple[int, float, float]]:
+    """Slices, mean probability and share of positives in each of ten equal bins of the probability that has slices."""
     which = np.minimum((np.asarray(scores) * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for index in np.unique(which):
-        inside = which == index
-        error += inside.mean() * abs(float(truth[inside].mean()) - float(scores[inside].mean()))
-    return float(error)
+    inside = (which == index for index in np.unique(which))
+    return [(int(one.sum()), float(scores[one].mean()), float(truth[one].mean())) for one in inside]
 
 
 BINARY: dict[str, Score] = {
@@ -92,6 +112,7 @@ BINARY: dict[str, Score] = {
     "accuracy": accuracy,
     "sensitivity": sensitivity,
     "specificity": specificity,
+    "precision": precision,
     "Brier": brier,
     "ECE": calibration_error,
 }
@@ -189,4 +210,6 @@ def macro_scores(
 
 def confusion(truth: Sequence[int], answers: Sequence[int], classes: int) -> NDArray[np.int64]:
     """Confusion matrix (truth, answer) of class numbers."""
-    return np.asarray(confusion_matrix(truth, answers, labels=list(range(classes))), dtype=np.int64)
+    table = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(table, (np.asarray(truth, dtype=np.int64), np.asarray(answers, dtype=np.int64)), 1)
+    return table

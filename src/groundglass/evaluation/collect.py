@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from groundglass.errors import GroundglassError
-from groundglass.evaluation.cases import Image, LabelledCase, Masks, load_image, load_masks
+from groundglass.evaluation.cases import Image, LabelledCase, Masks, load_image, load_truth
 from groundglass.evaluation.panels import panel, widest_slice, write_panel
 from groundglass.evaluation.predict import Prediction, Predictor
 from groundglass.evaluation.records import METRICS, Failure, SliceScore, VolumeScore
-from groundglass.evaluation.score import score_volume
+from groundglass.evaluation.score import score_volume, slice_metric
 from groundglass.evaluation.structures import Structure
 from groundglass.io.options import case_name
 from groundglass.io.write import atomic_file
@@ -23,7 +23,7 @@ from groundglass.progress import Progress, silent
 
 SLICE_COLUMNS = ("volume", "patient", "slice", "structure")
 SCORE_COLUMNS = (*METRICS[:7], "truth", "predicted", "both", "empty")
-"""Of a slice: the metrics that need no volume, and counts."""
+ERROR_COLUMNS = ("volume_error_ml", "volume_error_percent")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Scoring:
     Attributes:
         structures: what is scored.
         surfaces: compute NSD and HD95 where the spacing is known.
-        same_voxels: take scans of equal size for one grid, whatever their headers say.
+        same_voxels: compare scans voxel by voxel, whatever their headers say.
     """
 
     structures: tuple[Structure, ...]
@@ -59,13 +59,15 @@ class SliceTable:
             file: binary file.
         """
         self._file = file
-        self._row([*SLICE_COLUMNS, *SCORE_COLUMNS])
+        self._row([*SLICE_COLUMNS, *SCORE_COLUMNS, *ERROR_COLUMNS])
 
     def add(self, slices: Iterable[SliceScore]) -> None:
         """Add slices."""
         for one in slices:
             keys = (one.volume, one.patient, one.slice, one.structure)
-            self._row([*keys, *(rounded(getattr(one.scores, column)) for column in SCORE_COLUMNS)])
+            scores = [getattr(one.scores, column) for column in SCORE_COLUMNS]
+            errors = [slice_metric(one, column) for column in ERROR_COLUMNS]
+            self._row([*keys, *(rounded(value) for value in (*scores, *errors))])
 
     def _row(self, values: Sequence[Any]) -> None:
         line = io.StringIO()
@@ -124,9 +126,9 @@ def score_case(
         GroundglassError: one of its kinds; the message says what was found and what to do.
     """
     known = [one for one in scoring.structures if one.source in case.truth]
-    truth = load_masks(case, case.truth, known, same_voxels=scoring.same_voxels)
     image = load_image(case) if case.images else None
-    prediction = predictor.predict(case, image)
+    truth = load_truth(case, known, image, same_voxels=scoring.same_voxels)
+    prediction = predictor.predict(case, image, truth.stored)
     score, slices = score_volume(
         case,
         truth,
@@ -156,5 +158,6 @@ def _draw(
 ) -> None:
     for one in score.structures:
         real, found = truth.planes[one.structure], prediction.masks.planes[one.structure]
-        picture = panel(image, real, found, widest_slice(real, found))
+        ground = image if image is not None and image.fits(real) else None
+        picture = panel(ground, real, found, widest_slice(real, found))
         write_panel(panel_path(folder, one.structure, case.name), picture)

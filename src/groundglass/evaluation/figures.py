@@ -170,9 +170,24 @@ def involvement_figures(record: Evaluation, agreement: Agreement) -> list[Drawin
 
 
 def _drawing(name: str, title: str, words: str, plot: Callable[[Axes], None]) -> Drawing:
+    return drawing(name, title, words, lambda figure: plot(figure.add_subplot()))
+
+
+def drawing(
+    name: str, title: str, words: str, plot: Callable[[Figure], None], *, size: tuple[float, float] = SIZE
+) -> Drawing:
+    """Draw a figure in the style of the page.
+
+    Args:
+        name: file name without ending; different for every figure of a page.
+        title: what it shows.
+        words: the same in a sentence.
+        plot: draws into an empty figure, in the colours of `THEME` alone.
+        size: width and height in inches, of 150 pixels in the PNG.
+    """
     with rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        plot(figure.add_subplot())
+        figure = Figure(figsize=size, layout="constrained")
+        plot(figure)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=150)
         figure.set_layout_engine("none")  # what the first drawing laid out stays

@@ -1,33 +1,33 @@
 """Labelled data as they lie on disk, found out from what is there.
 
-- `slices.csv` beside `ct/`, `lung/`, `infection/`: pictures of slices; columns `file, volume, patient, fold`.
-- `ct_scans/`, `lung_mask/`, `infection_mask/`: NIfTI volumes, the public 20-volume COVID-19 set as downloaded (names of
-  the Kaggle and of the Zenodo copy).
+- `slices.csv` (or `images.csv`, `pairs.csv`) beside `ct/`, `lung/`, `infection/`: pictures of slices (`pictures.py`).
+- `ct_scans/`, `lung_mask/`, `infection_mask/`: the public 20-volume COVID-19 set as downloaded (`public_set.py`).
+- `scans.csv`, or a folder per case with `ct`, `lungs` and/or `infection` (`scans.py`).
 - A CSV file: columns `image` and one or more of `lungs`, `infection`; optional `volume`, `patient`, `fold`,
   `spacing_mm` (rows, columns and slices, separated by blanks). Paths are relative to the CSV file.
-- `scans.csv`, or a folder per case with `ct`, `lungs` and/or `infection`, as training reads them (`scans.py`).
 - Any other folder: label maps alone, to be compared with predictions of the same file names.
+
+Training reads all but the last two from the same modules.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundglass.errors import InputNotFoundError, OptionError, UnreadableFileError, UnsupportedFormatError
 from groundglass.evaluation.cases import CaseKind, LabelledCase, Spacing
+from groundglass.evaluation.pictures import picture_cases, picture_table
+from groundglass.evaluation.public_set import has_only_scans, is_public_set, public_cases, volume_patient
 from groundglass.evaluation.scans import SCAN_ENDINGS, SCAN_TABLES, case_folders, listed_scans
+from groundglass.evaluation.tables import fold_of
+from groundglass.io.digest import files_digest
 from groundglass.io.options import case_name
-from groundglass.io.tables import read_rows
+from groundglass.io.tables import Row, read_rows
+from groundglass.models.catalog import LearnedPatient
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
-_FOLDERS = {
-    "images": ("ct_scans", "COVID-19-CT-Seg_20cases"),
-    "lungs": ("lung_mask", "Lung_Mask"),
-    "infection": ("infection_mask", "Infection_Mask"),
-}
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class LabelledData:
         name: name of the folder or file.
         layout: how it lies on disk.
         cases: the volumes, by name.
-        folders: structure -> name of the folder that its masks lie in, for finding predictions laid out alike.
+        left_out: volumes, or structures of volumes, without masks, which are not among the cases.
     """
 
     name: str
     layout: str
     cases: tuple[LabelledCase, ...]
-    folders: dict[str, str]
+    left_out: tuple[str, ...] = ()
 
     def of_folds(self, folds: Iterable[int] | None) -> LabelledData:
         """The volumes of some folds; all of them when None.
@@ -58,16 +58,24 @@ class LabelledData:
         if missing := wanted - known:
             have = ", ".join(str(fold) for fold in sorted(known)) or "none"
             raise OptionError(f"{self.name} has no fold {min(missing)}; its folds: {have}")
-        return LabelledData(
-            self.name, self.layout, tuple(case for case in self.cases if case.fold in wanted), self.folders
-        )
+        return replace(self, cases=tuple(case for case in self.cases if case.fold in wanted))
 
-    def of_patients_in(self, names: Iterable[str]) -> set[str]:
-        """Names of the volumes whose patient also has one of the named volumes."""
+    def of_patients_in(self, names: Iterable[str], known: Iterable[LearnedPatient] = ()) -> set[str]:
+        """Names of the volumes whose patient also has one of the named volumes, or is one of those known."""
         named = set(names)
-        patients = {volume_patient(name) for name in named}
+        patients = {volume_patient(name) for name in named} | self._recognised(tuple(known))
         patients |= {case.patient for case in self.cases if case.name in named}
         return {case.name for case in self.cases if {case.patient, volume_patient(case.name)} & patients}
+
+    def _recognised(self, known: tuple[LearnedPatient, ...]) -> set[str]:
+        """Patients here whose images are those of known patients, however volumes and patients are called."""
+        owner = {image: one.patient for one in known for image in one.images}
+        marks = [(case.patient, files_digest(case.images)) for case in self.cases] if owner else []
+        here = {(patient, owner[mark]) for patient, mark in marks if mark in owner}
+        # A patient's number alone proves nothing: "1" is somebody else in the next data set. It counts once an image
+        # shows that these data use the same numbers.
+        same_numbers = any(own == theirs for own, theirs in here)
+        return {own for own, _ in here} | ({one.patient for one in known} if same_numbers else set())
 
     @property
     def patients(self) -> set[str]:
@@ -84,51 +92,51 @@ def read_data(path: Path, *, structure: str = "infection") -> LabelledData:
 
     Raises:
         InputNotFoundError: nothing there.
-        UnreadableFileError: a table that cannot be understood.
+        DatasetError, UnreadableFileError: a table that cannot be understood.
         UnsupportedFormatError: a folder without labelled data.
     """
     if not path.exists():
         raise InputNotFoundError(f"{path} does not exist; expected a folder or a CSV file of labelled data")
     if path.is_file():
-        return _from_scans(path) if path.name in SCAN_TABLES else _from_table(path)
+        return _from_file(path)
     for folder in (path, path / "covid20"):
-        if (folder / "slices.csv").is_file():
-            return _from_slices(folder)
-    if _subfolder(path, "images") is not None:
-        return _from_volumes(path)
+        if folder.is_dir() and picture_table(folder) is not None:
+            drawn, left_out = picture_cases(folder)
+            if drawn:  # else the table may be one of slices to be classified
+                return _named(folder, "slices of volumes", drawn, left_out)
+    if is_public_set(path):
+        return _named(path, "NIfTI volumes", *public_cases(path))
+    if has_only_scans(path):
+        raise UnsupportedFormatError(
+            f"{path} has scans but no masks; expected the folders lung_mask and infection_mask beside ct_scans"
+        )
     for name in SCAN_TABLES:
         if (path / name).is_file():
-            return _from_scans(path / name)
-    if cases := case_folders(path):
-        return LabelledData(path.name, "folder per case", cases, {})
+            return _named(path, "list of scans", listed_scans(path / name))
+    cases, bare = case_folders(path)
+    if cases:
+        return _named(path, "folder per case", cases, bare)
     return _from_label_maps(path, structure)
 
 
-def _from_scans(table: Path) -> LabelledData:
-    return LabelledData(table.parent.name, "list of scans", listed_scans(table), {})
-
-
-def _from_slices(folder: Path) -> LabelledData:
-    folders = {"lungs": "lung", "infection": "infection"}
-    present = {name: sub for name, sub in folders.items() if (folder / sub).is_dir()}
-
-    def case(name: str, rows: list[dict[str, str]]) -> LabelledCase:
-        files = [row["file"] for row in rows]
-        return LabelledCase(
-            name=name,
-            patient=rows[0]["patient"],
-            kind="pictures",
-            images=tuple(folder / "ct" / file for file in files),
-            truth={structure: tuple(folder / sub / file for file in files) for structure, sub in present.items()},
-            fold=_fold(rows),
+def _named(folder: Path, layout: str, cases: Sequence[LabelledCase], left_out: tuple[str, ...] = ()) -> LabelledData:
+    if not cases:
+        raise UnsupportedFormatError(
+            f"{folder} ({layout}) has no volume with masks; without: {', '.join(left_out[:5])}; add the masks"
         )
+    return LabelledData(folder.name, layout, tuple(sorted(cases, key=lambda case: case.name)), left_out)
 
-    cases = _grouped(folder / "slices.csv", ("file", "volume", "patient"), lambda row: row["volume"], case)
-    return LabelledData(folder.name, "slices of volumes", cases, present)
+
+def _from_file(path: Path) -> LabelledData:
+    if picture_table(path.parent) == path and "image" not in read_rows(path)[0]:
+        return _named(path.parent, "slices of volumes", *picture_cases(path.parent))
+    if path.name in SCAN_TABLES:
+        return _named(path.parent, "list of scans", listed_scans(path))
+    return _from_table(path)
 
 
 def _from_table(path: Path) -> LabelledData:
-    def case(name: str, rows: list[dict[str, str]]) -> LabelledCase:
+    def case(name: str, rows: list[Row]) -> LabelledCase:
         images = tuple(path.parent / row["image"] for row in rows if row.get("image"))
         truth = {
             structure: tuple(path.parent / row[structure] for row in rows)
@@ -143,28 +151,12 @@ def _from_table(path: Path) -> LabelledData:
             raise UnreadableFileError(f"{path}: {len(files)} scans are called {name}; expected one row a volume")
         spacing = _spacing(rows[0].get("spacing_mm"), path)
         patient = rows[0].get("patient") or name
-        return LabelledCase(name, patient, kind, images, truth, _fold(rows), spacing)
+        return LabelledCase(name, patient, kind, images, truth, fold_of(rows[0], path), spacing)
 
-    def volume(row: dict[str, str]) -> str:
+    def volume(row: Row) -> str:
         return row.get("volume") or case_name(Path(row["image"]))
 
-    return LabelledData(path.stem, "table", _grouped(path, ("image",), volume, case), {})
-
-
-def _from_volumes(folder: Path) -> LabelledData:
-    subs = {kind: _subfolder(folder, kind) for kind in _FOLDERS}
-    files = {kind: {volume_key(path): path for path in _files(sub)} for kind, sub in subs.items() if sub is not None}
-    if "lungs" not in files and "infection" not in files:
-        raise UnsupportedFormatError(
-            f"{folder} has scans but no masks; expected the folders lung_mask and infection_mask beside ct_scans"
-        )
-    cases = []
-    for key, image in files.pop("images").items():
-        truth = {kind: (masks[key],) for kind, masks in files.items() if key in masks}
-        if truth:
-            cases.append(LabelledCase(key, volume_patient(key), "scan", (image,), truth))
-    folders = {kind: sub.name for kind, sub in subs.items() if sub is not None and kind != "images"}
-    return LabelledData(folder.name, "NIfTI volumes", tuple(cases), folders)
+    return LabelledData(path.stem, "table", _grouped(path, ("image",), volume, case))
 
 
 def _from_label_maps(folder: Path, structure: str) -> LabelledData:
@@ -178,40 +170,20 @@ def _from_label_maps(folder: Path, structure: str) -> LabelledData:
             "lung_mask/ and infection_mask/; scans.csv (ct, patient, lungs, infection); a folder per case with ct and "
             "lungs or infection; or label maps (NIfTI, NRRD, MHA, PNG)"
         )
-    return LabelledData(folder.name, "label maps", tuple(cases), {})
-
-
-def volume_key(path: Path) -> str:
-    """Name of a volume of the 20-volume set, the same for its scan and its masks in every copy of the set.
-
-    `coronacases_org_001` is `coronacases_001`; `radiopaedia_org_covid-19-pneumonia-10_85902_1-dcm` is
-    `radiopaedia_10_85902_1`; other names stay.
-    """
-    name = case_name(path)
-    if found := re.fullmatch(r"coronacases_(?:org_)?(\d+)", name):
-        return f"coronacases_{found[1]}"
-    if found := re.fullmatch(r"radiopaedia_(?:org_covid-19-pneumonia-)?(\d+_\d+_\d+)(?:-dcm)?", name):
-        return f"radiopaedia_{found[1]}"
-    return name
-
-
-def volume_patient(key: str) -> str:
-    """Patient of a volume of the 20-volume set: Radiopaedia's case number counts, not the study's; else the name."""
-    found = re.fullmatch(r"(radiopaedia_\d+)_\d+_\d+", key)
-    return found[1] if found else key
+    return LabelledData(folder.name, "label maps", tuple(cases))
 
 
 def _grouped(
     table: Path,
     needed: tuple[str, ...],
-    volume: Callable[[dict[str, str]], str],
-    make: Callable[[str, list[dict[str, str]]], LabelledCase],
+    volume: Callable[[Row], str],
+    make: Callable[[str, list[Row]], LabelledCase],
 ) -> tuple[LabelledCase, ...]:
     rows = read_rows(table)
     if not rows or (missing := [name for name in needed if name not in rows[0]]):
         what = f"no column '{missing[0]}'" if rows else "no row"
         raise UnreadableFileError(f"{table} has {what}; expected the columns {', '.join(needed)}")
-    groups: dict[str, list[dict[str, str]]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(volume(row), []).append(row)
     for name, group in groups.items():
@@ -219,11 +191,6 @@ def _grouped(
             if len({row.get(column) for row in group}) > 1:
                 raise UnreadableFileError(f"{table}: the volume {name} has more than one {column}; expected one")
     return tuple(make(name, group) for name, group in sorted(groups.items()))
-
-
-def _fold(rows: list[dict[str, str]]) -> int | None:
-    text = rows[0].get("fold")
-    return int(text) if text else None
 
 
 def _spacing(text: str | None, table: Path) -> Spacing | None:
@@ -244,7 +211,3 @@ def _is_scan(path: Path) -> bool:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.lower().endswith((*SCAN_ENDINGS, *PICTURE_ENDINGS)))
-
-
-def _subfolder(folder: Path, kind: str) -> Path | None:
-    return next((folder / name for name in _FOLDERS[kind] if (folder / name).is_dir()), None)

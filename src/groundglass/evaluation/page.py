@@ -59,7 +59,7 @@ def render_page(record: Evaluation, drawings: Mapping[str, Drawing], panels: Pat
     """
     counted = [one for one in record.volumes if not one.learned_from] or record.volumes
     return (
-        _environment()
+        environment()
         .get_template("evaluation.html.j2")
         .render(
             record=record,
@@ -68,7 +68,7 @@ def render_page(record: Evaluation, drawings: Mapping[str, Drawing], panels: Pat
             published={one.structure: published_for(one.structure) for one in record.structures},
             examples={one.structure: examples(counted, one.structure, panels) for one in record.structures},
             colours={"truth": css(TRUTH), "found": css(FOUND), "missed": css(MISSED), "wrong": css(WRONG)},
-            style=_style(),
+            style=style(),
             value_of=metric_of,
         )
     )
@@ -109,16 +109,17 @@ def _data_uri(path: Path) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of the results pages; every text that they are given is escaped."""
+    templates = Environment(
         loader=PackageLoader("groundglass.evaluation"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = shown_number
-    return environment
+    templates.filters["number"] = shown_number
+    return templates
 
 
 def shown_number(value: float | None, digits: int = 3) -> str:
@@ -127,7 +128,8 @@ def shown_number(value: float | None, digits: int = 3) -> str:
 
 
 @cache
-def _style() -> Markup:
+def style() -> Markup:
+    """The style sheet of the results pages."""
     report = (files("groundglass.report") / "templates" / "report.css").read_text(encoding="utf-8")
     own = (files("groundglass.evaluation") / "templates" / "evaluation.css").read_text(encoding="utf-8")
     return Markup(report + own)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from groundglass.errors import InputNotFoundError, OptionError
 from groundglass.evaluation.cases import Image, LabelledCase, Masks, load_masks
-from groundglass.evaluation.layouts import volume_key
+from groundglass.evaluation.public_set import volume_key
 from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
+from groundglass.geometry import Geometry
 from groundglass.inference.infection import segment_infection, segment_infection_2d
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
 from groundglass.inference.scan import picture_channels, scan_channels
@@ -50,8 +52,14 @@ class Predictor(Protocol):
     def thresholds(self) -> Mapping[str, float]:
         """Structure -> probability from which a voxel counts; empty where there are masks only."""
 
-    def predict(self, case: LabelledCase, image: Image | None) -> Prediction:
-        """The prediction for one case; `image` is None where it has none."""
+    def predict(self, case: LabelledCase, image: Image | None, grid: Geometry | None = None) -> Prediction:
+        """The prediction for one case.
+
+        Args:
+            case: which one.
+            image: its image; None where it has none.
+            grid: of the scan or else of the true masks, in the order of the file; None for pictures.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,8 +111,8 @@ class NetworkPredictor:
         """Lungs and infection, as far as the network shows them."""
         return structures_of(self.segmenter.card)
 
-    def predict(self, case: LabelledCase, image: Image | None) -> Prediction:
-        """Run the network over one case.
+    def predict(self, case: LabelledCase, image: Image | None, grid: Geometry | None = None) -> Prediction:
+        """Run the network over one case; the grid is the image's own.
 
         Raises:
             OptionError: the case has no image.
@@ -183,34 +191,40 @@ class FolderPredictor:
     """Masks that lie in a folder, laid out like the truth or as `analyze` leaves them.
 
     Looked for, in this order: `CASE/lungs.nii.gz` (or `CASE/lungs/SLICE.png`), `SUBFOLDER/FILE` with the truth's own
-    subfolder or the structure's name, `FILE`. Files belong together by their names without endings.
+    subfolder or the structure's name, `FILE`. Files belong together by their names without endings. A place that would
+    do for several masks of the cases is not looked at: `lungs.nii.gz` beside the folders of the cases is nobody's.
 
     Attributes:
         folder: where the masks lie.
         structures: what is compared.
-        same_voxels: take scans of equal size for one grid, whatever their headers say.
+        same_voxels: lay label maps of the scan's size over it voxel by voxel, whatever their headers say.
+        cases: everything that is scored, to tell which places are of one mask alone; empty where that does not matter.
     """
 
     folder: Path
     structures: tuple[Structure, ...]
     same_voxels: bool = False
+    cases: tuple[LabelledCase, ...] = ()
 
     @property
     def thresholds(self) -> Mapping[str, float]:
         """None: masks have no probability."""
         return {}
 
-    def predict(self, case: LabelledCase, image: Image | None) -> Prediction:
+    def predict(self, case: LabelledCase, image: Image | None, grid: Geometry | None = None) -> Prediction:
         """Read the masks of one case.
 
         Raises:
             InputNotFoundError: a mask is missing.
             GeometryMismatchError: masks of one case on different grids.
         """
-        sources = dict.fromkeys(structure.source for structure in self.structures)
-        files = {source: self._files(case, source) for source in sources if source in case.truth}
+        files = {source: self._files(case, source) for source in self._sources(case)}
         present = [structure for structure in self.structures if structure.source in files]
-        return Prediction(load_masks(case, files, present, same_voxels=self.same_voxels))
+        return Prediction(load_masks(case, files, present, same_voxels=self.same_voxels, grid=grid))
+
+    def _sources(self, case: LabelledCase) -> list[str]:
+        every = dict.fromkeys(structure.source for structure in self.structures)
+        return [source for source in every if source in case.truth]
 
     def _files(self, case: LabelledCase, source: str) -> tuple[Path, ...]:
         if case.kind == "scan" and (saved := self._index.get(f"{case.name}/{source}")):
@@ -218,15 +232,28 @@ class FolderPredictor:
         return tuple(self._file(case, source, truth) for truth in case.truth[source])
 
     def _file(self, case: LabelledCase, source: str, truth: Path) -> Path:
-        key = volume_key(truth)
-        keys = (f"{case.name}/{source}/{key}", f"{truth.parent.name}/{key}", f"{source}/{key}", key)
-        found = next((self._index[one] for one in keys if one in self._index), None)
+        own = [key for key in _places(case, source, truth) if self._claims[key] <= 1]
+        found = next((self._index[key] for key in own if key in self._index), None)
         if found is None:
+            expected = [f"{key.removesuffix(volume_key(truth))}{truth.name}" for key in own]
+            if case.kind == "scan":
+                expected[0] = f"{case.name}/{source}.nii.gz"
             raise InputNotFoundError(
-                f"{case.name}: no prediction of {source} in {self.folder}; expected {truth.parent.name}/{truth.name}, "
-                f"{truth.name} or {case.name}/{source}.nii.gz there"
+                f"{case.name}: no prediction of {source} in {self.folder}; expected "
+                f"{' or '.join(dict.fromkeys(expected))} there; to leave {source} out, name the others with --structure"
             )
         return found
+
+    @cached_property
+    def _claims(self) -> Counter[str]:
+        """How many masks of the cases a place would do for."""
+        return Counter(
+            key
+            for case in self.cases
+            for source in self._sources(case)
+            for truth in case.truth[source]
+            for key in _places(case, source, truth)
+        )
 
     @cached_property
     def _index(self) -> Mapping[str, Path]:
@@ -240,6 +267,13 @@ class FolderPredictor:
                         volume_key(path) if place == Path() else f"{place.as_posix()}/{volume_key(path)}", path
                     )
         return found
+
+
+def _places(case: LabelledCase, source: str, truth: Path) -> Iterator[str]:
+    """Where the prediction for a file of the truth may lie, each place once, without endings."""
+    key = volume_key(truth)
+    places = (f"{case.name}/{source}/{key}", f"{truth.parent.name}/{key}", f"{source}/{key}", key)
+    return iter(dict.fromkeys(places))
 
 
 def wanted_structures(predictor: Predictor, names: Sequence[str] | None) -> tuple[Structure, ...]:

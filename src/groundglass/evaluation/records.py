@@ -50,13 +50,15 @@ class Scores(Record):
 
 
 class SliceScore(Record):
-    """One structure in one slice."""
+    """One structure in one slice; `volume_error` as in `StructureScore`, of the slice with its thickness."""
 
     volume: str
     patient: str
     slice: int
     structure: str
     scores: Scores
+    volume_error_ml: float | None
+    volume_error_percent: float | None
 
 
 class Histogram(Record):
@@ -73,7 +75,8 @@ class StructureScore(Record):
     """One structure in one volume.
 
     Volumes are in millilitres; `volume_error` is prediction minus truth, in percent of the truth (None where the truth
-    alone is empty).
+    alone is empty). `by_slice` has the metrics of `METRICS` in every slice; `empty_slices` is the number of slices that
+    are empty in truth and prediction.
     """
 
     structure: str
@@ -85,6 +88,8 @@ class StructureScore(Record):
     volume_error_ml: float | None
     volume_error_percent: float | None
     histogram: Histogram | None = None
+    by_slice: dict[str, list[float | None]] = Field(default_factory=dict)
+    empty_slices: int = 0
 
 
 class InvolvementScore(Record):
@@ -127,6 +132,16 @@ class MetricSummary(Record):
     interval: Interval | None
     worst: float
     worst_volume: str
+
+
+class SliceSummary(Record):
+    """A metric over the slices of all volumes, where it is known; slices of one patient are alike, so no interval."""
+
+    metric: str
+    slices: int
+    mean: float
+    sd: float | None
+    median: float
 
 
 class Agreement(Record):
@@ -175,7 +190,8 @@ class StructureSummary(Record):
     """One structure over all volumes.
 
     `dice_of_long`: Dice of the volumes of `LONG_SLICES` or more slices, for a volume of a few slices can come out at 0
-    or 1 by a few voxels.
+    or 1 by a few voxels. `slice_metrics`: over slices instead of volumes, `empty_slices` of which are empty in truth
+    and prediction and count as agreement.
     """
 
     structure: str
@@ -188,6 +204,8 @@ class StructureSummary(Record):
     both_empty: int
     one_empty: int
     metrics: list[MetricSummary]
+    slice_metrics: list[SliceSummary] = Field(default_factory=list)
+    empty_slices: int = 0
     dice_of_long: MetricSummary | None = None
     agreement: Agreement | None
     curves: Curves | None
@@ -205,9 +223,14 @@ class Failure(Record):
     error: str
     message: str
 
+    @property
+    def text(self) -> str:
+        """The message with the name of the volume, for many volumes have files of the same names."""
+        return self.message if self.message.startswith(f"{self.volume}:") else f"{self.volume}: {self.message}"
+
 
 class DataRecord(Record):
-    """What was scored."""
+    """What was scored. `left_out`: volumes, or structures of volumes, without masks."""
 
     name: str
     layout: str
@@ -215,6 +238,7 @@ class DataRecord(Record):
     volumes: int
     patients: int
     slices: int
+    left_out: list[str] = Field(default_factory=list)
 
 
 class EvaluationRun(Record):

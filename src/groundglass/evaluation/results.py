@@ -40,12 +40,15 @@ def save(record: Evaluation, folder: Path) -> None:
 
 
 def to_json(record: Evaluation) -> str:
-    """The record as JSON; histograms are left out, for the curves say the same."""
+    """The record as JSON without histograms and slices: the curves and `slices.csv` say the same."""
     return record.model_dump_json(
         indent=2,
         exclude={
             "volumes": {
-                "__all__": {"structures": {"__all__": {"histogram": True}}, "involvement": {"by_probability": True}}
+                "__all__": {
+                    "structures": {"__all__": {"histogram": True, "by_slice": True}},
+                    "involvement": {"by_probability": True},
+                }
             }
         },
     )

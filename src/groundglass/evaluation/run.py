@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from groundglass.errors import InputError
 from groundglass.evaluation.collect import Collected, collect, slice_table
 from groundglass.evaluation.layouts import LabelledData
-from groundglass.evaluation.predict import NetworkPredictor, Predictor
+from groundglass.evaluation.predict import FolderPredictor, NetworkPredictor, Predictor
 from groundglass.evaluation.records import Evaluation, Optimum
 from groundglass.evaluation.summary import (
     EvaluationOptions,
     describe,
+    left_out_warnings,
     model_record,
     run_record,
     summary_record,
@@ -77,7 +79,7 @@ def evaluate(
         update={
             "predictions": predictions,
             "validation": checked,
-            "warnings": [*warnings, *_cautions(found, network, optima)],
+            "warnings": [*left_out_warnings(data), *warnings, *_cautions(found, network, optima)],
         }
     )
     record = record.model_copy(update={"structures": [with_validation(one, optima) for one in record.structures]})
@@ -90,12 +92,14 @@ def _scored(
     data: LabelledData, predictor: Predictor, output: Path, options: EvaluationOptions, progress: Progress
 ) -> Collected:
     """Score the volumes into the output folder: slices and pictures are written as they come."""
+    if isinstance(predictor, FolderPredictor):
+        predictor = replace(predictor, cases=data.cases)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     with slice_table(output / SLICES) as table:
         found = collect(data.cases, predictor, options.scoring, table=table, panels=output / PANELS, progress=progress)
     if not found.volumes:
-        raise InputError(f"not one volume of {data.name} could be scored; the first error: {found.failures[0].message}")
+        raise InputError(f"not one volume of {data.name} could be scored; the first error: {found.failures[0].text}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from groundglass.evaluation.cases import LabelledCase, Masks, Planes, Spacing, r
 from groundglass.evaluation.metrics import NOTHING, Overlap, overlap
 from groundglass.evaluation.predict import Prediction
 from groundglass.evaluation.records import (
+    METRICS,
     Histogram,
     InvolvementScore,
     Scores,
@@ -45,7 +47,7 @@ def score_volume(
         structures: what is scored; those without truth or prediction are left out.
         thresholds: structure -> probability from which a voxel was counted.
         surfaces: compute NSD and HD95 where the spacing is known.
-        same_voxels: take scans of equal size for one grid, whatever their headers say.
+        same_voxels: headers were not to count; the message of an error says no more about that then.
 
     Raises:
         GeometryMismatchError: prediction and truth lie on different grids.
@@ -63,11 +65,12 @@ def score_volume(
         whole = _surface(mask, real, spacing, structure)
         maps = prediction.probabilities.get(structure.name)
         histogram = _histogram(maps, real) if maps is not None else None
-        counted = sum(counts, start=NOTHING)
-        found.append(
-            _structure_score(counted, whole, structure, truth.spacing_mm, thresholds.get(structure.name), histogram)
+        own = _slice_scores(case, structure, counts, _slice_surfaces(mask, real, spacing, structure), truth.spacing_mm)
+        whole_score = _structure_score(
+            sum(counts, start=NOTHING), whole, structure, truth.spacing_mm, thresholds.get(structure.name), histogram
         )
-        slices += _slice_scores(case, structure, counts, mask, real, spacing)
+        found.append(whole_score.model_copy(update=_by_slice(own)))
+        slices += own
     score = VolumeScore(
         volume=case.name,
         patient=case.patient,
@@ -107,8 +110,8 @@ def _structure_score(
     threshold: float | None,
     histogram: Histogram | None,
 ) -> StructureScore:
-    voxel_ml = float(np.prod(spacing)) / 1000.0 if spacing else None
-    relative = counted.volume_error
+    voxel_ml = _voxel_ml(spacing)
+    error_ml, error_percent = _volume_errors(counted, voxel_ml)
     return StructureScore(
         structure=structure.name,
         threshold=threshold,
@@ -116,25 +119,33 @@ def _structure_score(
         scores=scores_of(counted, surface),
         truth_ml=counted.truth * voxel_ml if voxel_ml else None,
         predicted_ml=counted.predicted * voxel_ml if voxel_ml else None,
-        volume_error_ml=(counted.predicted - counted.truth) * voxel_ml if voxel_ml else None,
-        volume_error_percent=None if relative is None else 100.0 * relative,
+        volume_error_ml=error_ml,
+        volume_error_percent=error_percent,
         histogram=histogram,
     )
+
+
+def _voxel_ml(spacing: Spacing | None) -> float | None:
+    return float(np.prod(spacing)) / 1000.0 if spacing else None
+
+
+def _volume_errors(counted: Overlap, voxel_ml: float | None) -> tuple[float | None, float | None]:
+    """Prediction minus truth in ml and in percent of the truth."""
+    relative = counted.volume_error
+    error_ml = (counted.predicted - counted.truth) * voxel_ml if voxel_ml else None
+    return error_ml, None if relative is None else 100.0 * relative
 
 
 def _slice_scores(
     case: LabelledCase,
     structure: Structure,
-    counts: list[Overlap],
-    mask: Planes,
-    real: Planes,
+    counts: Sequence[Overlap],
+    surfaces: Sequence[SurfaceAgreement | None],
     spacing: Spacing | None,
 ) -> list[SliceScore]:
     rows = []
-    for index, counted in enumerate(counts):
-        surface = None
-        if spacing:
-            surface = surface_agreement(mask[index], real[index], spacing[:2], tolerance_mm=structure.tolerance_mm)
+    for index, (counted, surface) in enumerate(zip(counts, surfaces, strict=True)):
+        error_ml, error_percent = _volume_errors(counted, _voxel_ml(spacing))
         rows.append(
             SliceScore(
                 volume=case.name,
@@ -142,9 +153,36 @@ def _slice_scores(
                 slice=index,
                 structure=structure.name,
                 scores=scores_of(counted, surface),
+                volume_error_ml=error_ml,
+                volume_error_percent=error_percent,
             )
         )
     return rows
+
+
+def _slice_surfaces(
+    mask: Planes, real: Planes, spacing: Spacing | None, structure: Structure
+) -> list[SurfaceAgreement | None]:
+    if not spacing:
+        return [None] * len(real)
+    return [
+        surface_agreement(one, truth, spacing[:2], tolerance_mm=structure.tolerance_mm)
+        for one, truth in zip(mask, real, strict=True)
+    ]
+
+
+def _by_slice(slices: Sequence[SliceScore]) -> dict[str, Any]:
+    """What a structure keeps of its slices: numbers alone."""
+    return {
+        "by_slice": {metric: [slice_metric(one, metric) for one in slices] for metric in METRICS},
+        "empty_slices": sum(one.scores.empty == "both" for one in slices),
+    }
+
+
+def slice_metric(one: SliceScore, metric: str) -> float | None:
+    """One of `METRICS` in a slice; None where it is not known."""
+    value = getattr(one if metric.startswith("volume_error") else one.scores, metric)
+    return None if value is None else float(value)
 
 
 def _surface(mask: Planes, real: Planes, spacing: Spacing | None, structure: Structure) -> SurfaceAgreement | None:

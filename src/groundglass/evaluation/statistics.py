@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from groundglass.analysis import Interval
-from groundglass.evaluation.records import METRICS, Agreement, MetricSummary, VolumeScore
+from groundglass.evaluation.records import METRICS, Agreement, MetricSummary, SliceSummary, VolumeScore
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
@@ -80,6 +80,27 @@ def summarise(
                 worst_volume=worst.volume,
             )
         )
+    return rows
+
+
+def summarise_slices(volumes: Sequence[VolumeScore], structure: str) -> list[SliceSummary]:
+    """Metrics of one structure over the slices of all volumes; those that no slice has are left out."""
+    scores = [score for one in volumes if (score := one.of(structure)) is not None]
+    if not all(score.by_slice for score in scores):
+        return []  # folds of an earlier version did not keep their slices; a mean over the others would mislead
+    rows = []
+    for metric in METRICS:
+        values = [value for score in scores for value in score.by_slice.get(metric, ()) if value is not None]
+        if values:
+            rows.append(
+                SliceSummary(
+                    metric=metric,
+                    slices=len(values),
+                    mean=float(np.mean(values)),
+                    sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                    median=float(np.median(values)),
+                )
+            )
     return rows
 
 

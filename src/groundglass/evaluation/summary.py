@@ -22,7 +22,12 @@ from groundglass.evaluation.records import (
     StructureSummary,
     VolumeScore,
 )
-from groundglass.evaluation.statistics import involvement_agreement, summarise, volume_agreement
+from groundglass.evaluation.statistics import (
+    involvement_agreement,
+    summarise,
+    summarise_slices,
+    volume_agreement,
+)
 from groundglass.evaluation.structures import Structure
 from groundglass.evaluation.sweep import curves
 from groundglass.models.catalog import ModelCard
@@ -38,7 +43,7 @@ class EvaluationOptions:
     Attributes:
         structures: what is scored.
         surfaces: compute NSD and HD95 where the spacing is known.
-        same_voxels: take scans of equal size for one grid, whatever their headers say.
+        same_voxels: compare scans voxel by voxel, whatever their headers say.
         include_learned: also score volumes that the network learned from; they count in no summary.
         folds: folds of the data that are scored, for the record.
         seed: of the bootstrap.
@@ -115,6 +120,8 @@ def summarise_structure(volumes: Sequence[VolumeScore], name: str, seed: int) ->
         both_empty=sum(score.scores.empty == "both" for score in scores),
         one_empty=sum(score.scores.empty in ("prediction", "truth") for score in scores),
         metrics=summarise(volumes, name, seed=seed),
+        slice_metrics=summarise_slices(volumes, name),
+        empty_slices=sum(score.empty_slices for score in scores),
         dice_of_long=next(iter(summarise(long, name, seed=seed, metrics=("dice",))), None),
         agreement=volume_agreement(volumes, name),
         curves=curves(histograms) if histograms else None,
@@ -135,7 +142,16 @@ def describe(data: LabelledData, folds: tuple[int, ...] | None) -> DataRecord:
         volumes=len(data.cases),
         patients=len(data.patients),
         slices=sum(len(case.images) for case in data.cases) if _pictures(data) else 0,
+        left_out=list(data.left_out),
     )
+
+
+def left_out_warnings(data: LabelledData) -> list[str]:
+    """That some volumes have no masks, in a sentence; nothing where all have."""
+    if not data.left_out:
+        return []
+    names = ", ".join(data.left_out[:10]) + (f" and {len(data.left_out) - 10} more" if len(data.left_out) > 10 else "")
+    return [f"Without masks, so not scored: {names}. Add the masks, or take the scans out of the data."]
 
 
 def run_record(options: dict[str, Any], started: datetime, clock: float, precision: str | None) -> EvaluationRun:

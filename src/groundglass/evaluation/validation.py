@@ -72,7 +72,7 @@ def without_learned(data: LabelledData, predictor: Predictor, keep: bool) -> tup
     if not isinstance(predictor, NetworkPredictor):
         return data, set(), []
     card = predictor.segmenter.card
-    learned = data.of_patients_in(card.learned_from)
+    learned = data.of_patients_in(card.learned_from, card.learned_patients)
     if not learned:
         return data, set(), []
     count = f"{len(learned)} of {len(data.cases)} volumes"

@@ -19,6 +19,8 @@ MARGIN = 0.05
 SMALLEST_SHARE = 0.01
 """Share of a slice below which its lungs are too small to crop to."""
 LUNG_LEVEL = 128
+POSSIBLY_LUNG = (26, 229)
+"""Probabilities, 0..255, from which on a pixel may be lung, and certainly is: a tenth and nine tenths."""
 LONGEST_SIDE = 320
 """Pixels of the longer side of a slice beyond which the classifier sees no finer detail."""
 
@@ -46,6 +48,20 @@ def shows_lungs(lung: NDArray[np.uint8]) -> bool:
         lung: probability of lung (rows, columns), 0..255.
     """
     return bool(np.count_nonzero(lung >= LUNG_LEVEL) >= SMALLEST_SHARE * lung.size)
+
+
+def lung_doubt(lung: NDArray[np.uint8]) -> float:
+    """How unsure the segmentation is of the lungs of a slice: the uncertain share of all that may be lung, 0..1.
+
+    Lungs on an axial CT slice have a sharp edge, so only their outline is uncertain. What is dark in other pictures
+    (photographs, drawings, other views) is half a lung to the network: uncertain all over.
+
+    Args:
+        lung: probability of lung (rows, columns), 0..255.
+    """
+    low, high = POSSIBLY_LUNG
+    possible = np.count_nonzero(lung >= low)
+    return 1.0 - np.count_nonzero(lung >= high) / possible if possible else 0.0
 
 
 def lung_box(lung: NDArray[np.uint8], *, margin: float = MARGIN) -> Box:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import CLASS_NAMES, Classification, Label
-from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view
+from groundglass.image.lung_view import LUNG_LEVEL, Box, classifier_view, lung_doubt
 from groundglass.inference.engine import Precision, import_openvino, run_in_order, usable_cores
 from groundglass.models.catalog import CLASSIFIER, ClassifierTerms, ModelCard, load_card
 
@@ -46,6 +46,7 @@ class SliceAnswer:
             log odds; the others' are those of one against the other.
         box: part of the slice that the maps cover.
         lung_share: share of the slice that is lung.
+        lung_doubt: uncertain share of what may be lung.
     """
 
     logits: NDArray[np.float32]
@@ -53,6 +54,7 @@ class SliceAnswer:
     activation: NDArray[np.float32]
     box: Box
     lung_share: float
+    lung_doubt: float
 
 
 def calibrated(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
@@ -113,6 +115,7 @@ class SliceClassifier:
                 activation=np.asarray((plain[2] + mirrored[2][:, :, ::-1]) / 2, np.float32),
                 box=box,
                 lung_share=one.lung_share,
+                lung_doubt=lung_doubt(one.lung),
             )
 
     def _infer(
@@ -141,6 +144,11 @@ def domain_reasons(answer: SliceAnswer, terms: ClassifierTerms) -> list[str]:
             f"Lung fills {100 * answer.lung_share:.1f} % of the picture, less than "
             f"{100 * terms.least_lung_share:.0f} %: too little to judge, or no axial slice of a chest."
         ]
+    if answer.lung_doubt > terms.largest_lung_doubt:
+        return [
+            f"Of what may be lung, {100 * answer.lung_doubt:.0f} % is uncertain, more than "
+            f"{100 * terms.largest_lung_doubt:.0f} %: no axial slice of a chest, or not shown in a lung window."
+        ]
     if answer.distance > terms.largest_distance:
         return [
             "The picture is unlike those that the classifier learned from "
@@ -168,7 +176,7 @@ def conclude(
     return Classification(
         probabilities={name: round(float(value), 4) for name, value in zip(named, probabilities, strict=True)},
         label=None if told else named[int(order[0])],
-        calibrated=True,
+        calibrated=not reasons,
         abstained=bool(told),
         reasons=told,
     )

@@ -153,14 +153,18 @@ def shown_of_pictures(pictures: PictureSet, channels: Sequence[Channels]) -> lis
     ]
 
 
-def require_class(label: str | None, classes: Sequence[str]) -> None:
-    """Refuses a class that a classifier does not have.
+def class_named(label: str | None, classes: Sequence[str]) -> str | None:
+    """The class of a classifier that a user names; capitals do not matter.
 
     Raises:
         OptionError: it has no such class.
     """
-    if label is not None and label not in classes:
-        raise OptionError(f"no class {label!r}; expected one of {', '.join(classes)}")
+    if label is None:
+        return None
+    for name in classes:
+        if name.lower() == label.lower():
+            return name
+    raise OptionError(f"no class {label!r}; expected one of {', '.join(classes)}")
 
 
 def judge(shown: Sequence[ShownSlice], classifier: SliceClassifier, label: str | None = None) -> Judgement:
@@ -221,11 +225,11 @@ __all__ = [
     "Judgement",
     "ShownSlice",
     "SliceAnswer",
+    "class_named",
     "classify_pictures",
     "classify_volume",
     "deciding",
     "judge",
-    "require_class",
     "shown_of_pictures",
     "shown_of_volume",
     "slices_to_classify",

@@ -46,6 +46,18 @@ def segment_lungs_2d(probability: NDArray[np.uint8], threshold: float = 0.5) -> 
     return filled
 
 
+def lungs_mask(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The lungs of a picture without telling them apart, as image stages want them.
+
+    Args:
+        probability: (rows, columns) of any size, 0..255 for 0..1.
+
+    Returns:
+        uint8 (rows, columns) of 0 and 255.
+    """
+    return np.asarray((segment_lungs_2d(probability) > 0) * np.uint8(255), dtype=np.uint8)
+
+
 def _clean(mask: Plane, probability: NDArray[np.uint8]) -> Plane:
     """Without islands and without what the network only half believes in."""
     labels, sizes = components(mask, connectivity=4)

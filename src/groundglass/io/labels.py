@@ -40,11 +40,17 @@ def read_label_map(path: Path, case: str, names: Mapping[int, str]) -> LabelMap:
     highest = max(names) if names else 255
     if not isinstance(volume, CTVolume):
         raise InvalidImageError(f"{path} is a picture; expected a label map (NIfTI, NRRD or MHA)")
-    labels = volume.values.astype(np.uint8, order="F")
-    if volume.values.min() < 0 or volume.values.max() > highest or not np.array_equal(labels, volume.values):
+    if any(finding.code == "non-finite-voxels" for finding in volume.findings):
         raise InvalidImageError(
-            f"{path} holds values from {volume.values.min():g} to {volume.values.max():g}; "
-            f"expected whole numbers from 0 to {highest}"
+            f"{path} holds values that are no numbers (NaN or infinite); expected whole numbers from 0 to {highest}; "
+            "save it as a label map"
+        )
+    with np.errstate(invalid="ignore"):
+        labels = volume.values.astype(np.uint8, order="F")
+    if volume.values.min() < 0 or volume.values.max() > highest or not np.array_equal(labels, volume.values):
+        wrong = volume.values[(labels != volume.values) | (labels > highest)][0]
+        raise InvalidImageError(
+            f"{path} holds the value {wrong:g}; expected whole numbers from 0 to {highest}; save it as a label map"
         )
     source = Source(case, volume.source.format, volume.source.geometry)
     return LabelMap(labels, volume.geometry, names, source)

@@ -69,12 +69,14 @@ class ClassifierTerms:
         least_probability: Probability of the likeliest class below which it does not name one.
         largest_distance: Mahalanobis distance of the features beyond which a slice is unlike what it learned from.
         least_lung_share: Share of a slice below which there is too little lung to judge.
+        largest_lung_doubt: Uncertain share of what may be lung beyond which the picture is no axial slice of a chest.
     """
 
     temperature: float
     least_probability: float
     largest_distance: float
     least_lung_share: float
+    largest_lung_doubt: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,19 @@ class QuantisedWeights:
     file: str
     sha256: str
     metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True)
+class LearnedPatient:
+    """Someone whose volumes a network learned from.
+
+    Attributes:
+        patient: As the data set calls them.
+        images: Checksums of the image files of each volume (`groundglass.io.digest`).
+    """
+
+    patient: str
+    images: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,7 @@ class ModelCard:
         metrics: Measured on the exported network.
         limits: What it cannot do, in plain words.
         learned_from: Names of the labelled volumes that it learned from; `evaluate` leaves their patients out.
+        learned_patients: Whose these volumes are, and how they are known again under other names.
         involvement_interval: How sure its involvement is; None where that was not measured.
         classifier: Calibration and abstention of a classifier, whose `channels` are its classes; None for others.
         quantised: The same network in 8 bits; None where there is none.
@@ -133,6 +149,7 @@ class ModelCard:
     metrics: tuple[Metric, ...]
     limits: tuple[str, ...]
     learned_from: tuple[str, ...] = ()
+    learned_patients: tuple[LearnedPatient, ...] = ()
     involvement_interval: InvolvementBand | None = None
     classifier: ClassifierTerms | None = None
     quantised: QuantisedWeights | None = None
@@ -202,6 +219,9 @@ def _from_record(record: dict[str, Any], folder: Path) -> ModelCard:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     fields["preprocessing"] = Preprocessing(**recipe)
     fields["metrics"] = tuple(Metric(**metric) for metric in record["metrics"])
+    fields["learned_patients"] = tuple(
+        LearnedPatient(one["patient"], tuple(one["images"])) for one in record.get("learned_patients", ())
+    )
     if record.get("involvement_interval") is not None:
         fields["involvement_interval"] = InvolvementBand(**record["involvement_interval"])
     if record.get("classifier") is not None:

@@ -166,8 +166,10 @@ def _classification(analysis: Analysis) -> str:
     answer = analysis.classification
     if answer is None:
         return ""
-    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
     head = "The program abstains."
+    if answer.meaningless:
+        return " ".join([head, *answer.reasons])
+    shares = ", ".join(f"{name} {100 * value:.0f} %" for name, value in answer.probabilities.items())
     if answer.label is not None and not answer.abstained:
         head = f"Most similar to: {CLASS_NAMES[answer.label]}."
     calibrated = "calibrated" if answer.calibrated else "not calibrated: read them as an order, not as a chance"

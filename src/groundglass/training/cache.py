@@ -29,7 +29,7 @@ from groundglass.training.steps.preparation import LungCrop, LungMultiply
 from groundglass.training.steps.run import prepare
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
 INDEX, PIXELS, LABELS = "index.json", "pixels.bin", "labels.bin"
 FINGERPRINT = 16
 """Side of the grid of differences that makes up a fingerprint."""
@@ -96,6 +96,19 @@ class CachedVolume:
         masks = np.asarray((bits >> planes) & one, dtype=np.uint8)
         known = np.asarray((bits >> (planes + np.uint8(4))) & one, dtype=np.uint8)
         return Sample(entry.name, entry.group, entry.kind, image, masks, known, entry.healthy, entry.belly)
+
+    def labels(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Channels of which every pixel is known, and channels drawn somewhere; both empty where no slice is left."""
+        known, drawn = 0xFF if self.slices else 0, 0
+        with (self.folder / LABELS).open("rb") as file:
+            while block := file.read(1 << 20):
+                bits = np.frombuffer(block, dtype=np.uint8)
+                known &= int(np.bitwise_and.reduce(bits))
+                drawn |= int(np.bitwise_or.reduce(bits))
+        return (
+            frozenset(name for plane, name in enumerate(CHANNELS) if known >> (plane + 4) & 1),
+            frozenset(name for plane, name in enumerate(CHANNELS) if drawn >> plane & 1),
+        )
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], start: int, count: int) -> NDArray[Any]:

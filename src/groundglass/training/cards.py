@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundglass import __version__
-from groundglass.models.catalog import Metric, ModelCard
+from groundglass.models.catalog import LearnedPatient, Metric, ModelCard
 from groundglass.training.export import export
 from groundglass.training.presets.model import Preset
 
 if TYPE_CHECKING:
+    from groundglass.training.cache import CachedVolume
     from groundglass.training.material import Material
     from groundglass.training.module import SegmentationModule
 
@@ -34,6 +35,7 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         metrics: Validation Dice.
     """
     channels = ", ".join(preset.channels)
+    seen = _seen(preset, material)
     limits = ["Not a medical device.", "Reads axial slices, each on its own."]
     if preset.needs_lungs:
         limits.append(
@@ -64,15 +66,23 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         licence=LICENCE,
         metrics=metrics,
         limits=tuple(limits),
-        learned_from=_seen(preset, material),
+        learned_from=tuple(sorted({volume.name for volume in seen})),
+        learned_patients=_patients(seen, material),
     )
 
 
-def _seen(preset: Preset, material: Material) -> tuple[str, ...]:
+def _seen(preset: Preset, material: Material) -> list[CachedVolume]:
     """Labelled volumes that the weights depend on: learned from, or watched to choose the checkpoint."""
     learned = [volume for volumes in material.sources.values() for volume in volumes if not volume.extra]
     chosen_by = material.watch if preset.schedule.keep == "best" else []
-    return tuple(sorted({volume.name for volume in (*learned, *chosen_by)}))
+    return [*learned, *chosen_by]
+
+
+def _patients(seen: list[CachedVolume], material: Material) -> tuple[LearnedPatient, ...]:
+    images: dict[str, set[str]] = defaultdict(set)
+    for volume in seen:
+        images[volume.patient].update({mark} if (mark := material.images.get(volume.name)) else ())
+    return tuple(LearnedPatient(patient, tuple(sorted(images[patient]))) for patient in sorted(images))
 
 
 def _watched(material: Material) -> tuple[str, ...]:

@@ -217,7 +217,7 @@ def _write_fold(plan: FoldPlan, predictor: NetworkPredictor, work: _Work) -> Fol
             plan.test.cases, predictor, scoring, table=table, panels=plan.folder.parent / PANELS, progress=work.progress
         )
     if not found.volumes:
-        raise InputError(f"not one volume of fold {plan.fold} could be scored: {found.failures[0].message}")
+        raise InputError(f"not one volume of fold {plan.fold} could be scored: {found.failures[0].text}")
     record = FoldRecord(
         fold=plan.fold,
         model=model_record(card),
@@ -267,7 +267,7 @@ def require_unseen(card: ModelCard, plan: FoldPlan, split: Split) -> None:
     """
     if split == "slices":
         return
-    shared = sorted(plan.test.of_patients_in(card.learned_from))
+    shared = sorted(plan.test.of_patients_in(card.learned_from, card.learned_patients))
     if shared:
         raise OptionError(
             f"the model {card.name} learned from patients of fold {plan.fold} ({', '.join(shared[:3])}), so it cannot "

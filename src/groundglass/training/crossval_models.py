@@ -34,6 +34,8 @@ def trained(
 
     def model_of(plan: FoldPlan) -> ModelCard:
         chosen = options if plan.validation is None else replace(options, validation_folds=plan.validation_folds)
+        if plan.learn is not None:
+            chosen = replace(chosen, test_folds=(plan.fold,))
         if start is not None:
             chosen = replace(chosen, start=start_of_fold(start, plan))
         found = train(
@@ -98,7 +100,7 @@ def unseen_fold(card: ModelCard, data: LabelledData, place: str) -> int:
     Raises:
         OptionError: the card does not say what it learned from, or no or several folds fit.
     """
-    seen = data.of_patients_in(card.learned_from)
+    seen = data.of_patients_in(card.learned_from, card.learned_patients)
     touched = {case.fold for case in data.cases if case.name in seen}
     free = sorted(case.fold for case in data.cases if case.fold is not None and case.fold not in touched)
     if not seen or len(set(free)) != 1:

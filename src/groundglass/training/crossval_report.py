@@ -12,7 +12,7 @@ from groundglass.evaluation.involvement import COVERAGE, BandShape, fewest_patie
 from groundglass.evaluation.layouts import LabelledData
 from groundglass.evaluation.records import Evaluation, EvaluationRun, Failure, FoldRecord, VolumeScore
 from groundglass.evaluation.structures import INFECTION, LUNGS
-from groundglass.evaluation.summary import EvaluationOptions, describe, summary_record
+from groundglass.evaluation.summary import EvaluationOptions, describe, left_out_warnings, summary_record
 from groundglass.models.catalog import InvolvementBand
 from groundglass.training.crossval_splits import Split
 
@@ -107,7 +107,10 @@ def crossval_record(
         update={
             "structures": summaries,
             "folds": [one.fold for one in finished],
-            "warnings": _warnings(options, failures, [one for one in finished if not one.knows_learned]),
+            "warnings": [
+                *_warnings(options, failures, [one for one in finished if not one.knows_learned]),
+                *left_out_warnings(data),
+            ],
             "involvement_band": _band(volumes, protocol, options.coverage) if options.split == "patients" else None,
         }
     )

@@ -16,10 +16,11 @@ import numpy as np
 from groundglass.errors import OptionError
 from groundglass.evaluation.cases import LabelledCase
 from groundglass.evaluation.layouts import LabelledData
+from groundglass.evaluation.pictures import STRUCTURES
+from groundglass.evaluation.scans import MAPS
 from groundglass.io.write import atomic_write_bytes, writing
 
 Split = Literal["patients", "slices"]
-COLUMNS = {"lungs": "lung", "infection": "infection"}
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,13 @@ def _folders(case: LabelledCase) -> set[Path]:
 
 
 def _picture_rows(cases: Sequence[LabelledCase]) -> str:
-    named = [name for name in COLUMNS if all(name in case.truth for case in cases)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "volume", "patient", "fold", *(COLUMNS[name] for name in named)])
+    rows.writerow(["file", "volume", "patient", "fold", *STRUCTURES])
     for case in cases:
+        drawn = [case.truth.get(name) for name in STRUCTURES.values()]
         for index, image in enumerate(case.images):
-            masks = [str(case.truth[name][index].resolve()) for name in named]
+            masks = ["" if files is None else str(files[index].resolve()) for files in drawn]
             rows.writerow([str(image.resolve()), case.name, case.patient, case.fold, *masks])
     return text.getvalue()
 
@@ -166,8 +167,14 @@ def _picture_rows(cases: Sequence[LabelledCase]) -> str:
 def _scan_rows(cases: Sequence[LabelledCase]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["name", "ct", "patient", "fold", *COLUMNS])
+    rows.writerow(["name", "ct", "patient", "fold", "trust_headers", *MAPS])
     for case in cases:
-        masks = [str(case.truth[name][0].resolve()) if name in case.truth else "" for name in COLUMNS]
-        rows.writerow([case.name, str(case.images[0].resolve()), case.patient, case.fold, *masks])
+        files = {name: str(path.resolve()) for name, (path,) in case.truth.items()}
+        if case.infection_label is not None:
+            files["both"] = files.pop("infection")
+            if files.get("lungs") == files["both"]:
+                del files["lungs"]
+        trusted = "" if case.trust_headers else "no"
+        maps = [files.get(name, "") for name in MAPS]
+        rows.writerow([case.name, str(case.images[0].resolve()), case.patient, case.fold, trusted, *maps])
     return text.getvalue()

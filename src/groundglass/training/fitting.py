@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytorch_lightning as lightning
 import torch
 from pydantic import ValidationError
+from pytorch_lightning.callbacks import EarlyStopping
 
 from groundglass.errors import OptionError
 from groundglass.io.write import atomic_write_bytes, writing
@@ -21,11 +23,13 @@ from groundglass.training.material import Material, gather
 from groundglass.training.module import SegmentationModule
 from groundglass.training.presets import describe_problems
 from groundglass.training.presets.model import Preset
-from groundglass.training.run import TrainedRun, TrainOptions
+from groundglass.training.run import SETTINGS, TrainedRun, TrainOptions, is_first_process
 from groundglass.training.trainer import learning_setup, lengths, loaders, make_trainer
 from groundglass.training.transfer import load_start
 
-SETTINGS = "settings.json"
+logger = logging.getLogger(__name__)
+WRITTEN = (LAST, BEST, SETTINGS, "log.csv", "curve.png")
+"""Files of a run that are written under a temporary name first."""
 
 
 def with_options(preset: Preset, options: TrainOptions) -> Preset:
@@ -65,9 +69,14 @@ def fit_preset(
         raise OptionError(f"a batch of {preset.schedule.batch} cannot be dealt to {options.devices * options.nodes}")
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
+        if is_first_process():
+            _remove_leftovers(run)
     described = _described(preset, folds, options)
     start = _resume_point(run, described, resume)
     material = gather(preset, data, options.cache or run / "cache", folds=folds, options=options, progress=progress)
+    described["data"] = material.digest
+    if start is not None:
+        _require_same_data(run, data, material.digest)
     steps, period, once = lengths(preset, material.slices)
     with learning_setup(options):
         module = SegmentationModule(
@@ -79,20 +88,42 @@ def fit_preset(
             module.averaged.load_state_dict(module.network.state_dict())
         history = History(run / "log.csv")
         trainer = make_trainer(module, run, history, options=options, progress=progress, watched=bool(material.watch))
-        atomic_write_bytes(run / SETTINGS, described.encode())
+        if start is not None and (ended := _ended_early(start)) is not None:
+            logger.info("the run stopped at step %d, because its validation did not improve any more", ended * period)
+            trainer.fit_loop.max_epochs = ended
+        atomic_write_bytes(run / SETTINGS, (json.dumps(described, indent=2) + "\n").encode())
         trainer.fit(module, *loaders(module, material, options, trainer), ckpt_path=start, weights_only=True)
     return finish(module, run, history, material, trainer)
 
 
-def _described(preset: Preset, folds: Sequence[int] | None, options: TrainOptions) -> str:
-    """Everything that the result depends on, as JSON."""
-    chosen: dict[str, Any] = {"folds": None if folds is None else sorted(folds), "seed": options.seed}
-    chosen["start"] = options.start
-    chosen["validation_folds"] = options.validation_folds
-    return json.dumps({"preset": preset.model_dump(mode="json"), **chosen}, default=str, indent=2) + "\n"
+def _remove_leftovers(run: Path) -> None:
+    """Clears what a process that was killed while it wrote has left in the folder of its run."""
+    for name in WRITTEN:
+        for path in run.glob(f".{name}.partial-*"):
+            path.unlink(missing_ok=True)
 
 
-def _resume_point(run: Path, described: str, resume: bool) -> Path | None:
+def _described(preset: Preset, folds: Sequence[int] | None, options: TrainOptions) -> dict[str, Any]:
+    """Everything that the result depends on besides the data."""
+    return {
+        "preset": preset.model_dump(mode="json"),
+        "folds": None if folds is None else sorted(folds),
+        "seed": options.seed,
+        "start": None if options.start is None else str(options.start),
+        "validation_folds": None if options.validation_folds is None else list(options.validation_folds),
+    }
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """What the settings of a run say; nothing where they cannot be understood."""
+    try:
+        found = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _resume_point(run: Path, described: dict[str, Any], resume: bool) -> Path | None:
     """The checkpoint to go on from.
 
     Raises:
@@ -103,12 +134,35 @@ def _resume_point(run: Path, described: str, resume: bool) -> Path | None:
         return None
     if not resume:
         raise OptionError(f"{run} holds a run already; resume it, or choose another folder")
-    if (run / SETTINGS).is_file() and (run / SETTINGS).read_text(encoding="utf-8") != described:
+    if (run / SETTINGS).is_file() and {**_settings(run), "data": None} != {**described, "data": None}:
         raise OptionError(
             f"{run} holds a run of other settings (see {run / SETTINGS}); use the same preset and options to go on "
             "with it, or choose another folder"
         )
     return last
+
+
+def _require_same_data(run: Path, data: Path, digest: str) -> None:
+    """Refuses to go on with other data, which the model card would then name as learned from.
+
+    Raises:
+        OptionError: The run's folder holds a run on other data.
+    """
+    # Runs of earlier versions did not record their data.
+    before = _settings(run).get("data", digest) if (run / SETTINGS).is_file() else digest
+    if before != digest:
+        raise OptionError(
+            f"{run} holds a run on other data than {data}: files, patients or folds differ; give the data that the run "
+            "began with to go on with it, or choose another folder"
+        )
+
+
+def _ended_early(checkpoint: Path) -> int | None:
+    """Periods of a run that stopped because its validation did not improve any more; None if it may go on."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    stopping = [own for name, own in state.get("callbacks", {}).items() if name.startswith(EarlyStopping.__name__)]
+    stopped = any(own["wait_count"] >= own["patience"] for own in stopping)
+    return int(state["epoch"]) + 1 if stopped else None
 
 
 def finish(

@@ -57,6 +57,10 @@ class SegmentationModule(lightning.LightningModule):
         frozen = self.current_epoch * self.period < self.schedule.freeze_encoder * self.epoch_steps
         for weight in self.network.encoder.parameters():
             weight.requires_grad_(not frozen)
+        # Running means and variances are no parameters, but move with every batch that is normalised by itself.
+        for layer in self.network.encoder.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.train(not frozen)
 
     def training_step(self, batch: Item, _: int) -> Tensor:
         """The loss of one batch of pictures, masks and known pixels (uint8)."""

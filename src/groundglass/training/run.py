@@ -9,6 +9,9 @@ from pathlib import Path
 from groundglass.progress import Progress, silent
 from groundglass.training.presets import Preset
 
+SETTINGS = "settings.json"
+"""File of a run that says what its result depends on."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -16,13 +19,15 @@ class TrainOptions:
 
     Attributes:
         validation_folds: Folds that are watched (and that choose the best checkpoint); never learned from.
+        test_folds: Folds that the network is to be scored on; the run is refused if one of their patients or pictures
+            is among those learned from or validated on.
         steps: Steps in all.
         epochs: Epochs in all.
         batch: Slices per step.
         rate: Peak learning rate.
         precision: ``auto``, ``bf16``, ``fp16`` or ``fp32``.
         seed: Source of chance.
-        start: Checkpoint whose weights the run starts from (transfer learning).
+        start: Checkpoint, or folder of a run, whose weights the run starts from (transfer learning).
         freeze_encoder: Epochs in which the encoder does not learn.
         devices: GPUs, or processes on a CPU, of each node (DDP).
         nodes: Computers (DDP).
@@ -32,6 +37,7 @@ class TrainOptions:
     """
 
     validation_folds: tuple[int, ...] | None = None
+    test_folds: tuple[int, ...] = ()
     steps: int | None = None
     epochs: int | None = None
     batch: int | None = None
@@ -103,13 +109,13 @@ def train(
         run: Folder of the run.
         folds: Folds to learn from; None: all of them.
         options: What this run changes of the preset.
-        resume: Go on where a run of the same settings in ``run`` stopped.
+        resume: Go on where a run of the same settings and data in ``run`` stopped.
         progress: Called with (stage, done, total).
 
     Raises:
         DatasetError: The data cannot be used; `LeakageError` names a patient or picture on both sides.
         DivergedError: The loss is not a finite number any more.
-        OptionError: Options that contradict each other, or a run of other settings in ``run``.
+        OptionError: Options that contradict each other, or a run of other settings or other data in ``run``.
         OutputError: ``run`` cannot be written.
         MissingExtraError: ``groundglass[train]`` is not installed.
     """

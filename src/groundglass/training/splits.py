@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -62,6 +63,7 @@ def split_volumes(
     *,
     share: float | None,
     seed: int = 0,
+    shows: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[list[Volume], list[Volume]]:
     """Volumes to learn from and to watch.
 
@@ -71,6 +73,8 @@ def split_volumes(
         watch_folds: Folds to watch; None: see ``share``.
         share: Share of the patients to learn from that is watched instead; None: the folds not learned from.
         seed: Source of chance.
+        shows: Volume -> channels of which it has labels to be judged by; a share is drawn so that every channel is
+            watched where that is possible.
 
     Raises:
         OptionError: A fold on both sides, a fold that does not exist, or nothing left to learn from.
@@ -89,28 +93,54 @@ def split_volumes(
     elif share is None:
         watch = [volume for volume in volumes if not volume.extra and volume.fold not in learned]
     else:
-        watch = _draw_patients(learn, share, seed)
+        watch = _draw_patients(learn, share, seed, shows or {})
         learn = [volume for volume in learn if volume not in watch]
     if not any(not volume.extra for volume in learn):
         raise OptionError("no patient is left to learn from; expected labelled data of at least two patients")
     return learn, watch
 
 
-def _draw_patients(volumes: Sequence[Volume], share: float, seed: int) -> list[Volume]:
+def _draw_patients(
+    volumes: Sequence[Volume], share: float, seed: int, shows: Mapping[str, Collection[str]]
+) -> list[Volume]:
     patients = sorted({volume.patient for volume in volumes if not volume.extra})
     if len(patients) < 2:
         return []
     count = min(max(1, round(share * len(patients))), len(patients) - 1)
-    drawn = np.random.default_rng([seed, 43]).permutation(len(patients))[:count]
-    chosen = {patients[index] for index in drawn}
+    drawn = [patients[index] for index in np.random.default_rng([seed, 43]).permutation(len(patients))]
+    shown: dict[str, set[str]] = defaultdict(set)
+    for volume in volumes:
+        shown[volume.patient].update(() if volume.extra else shows.get(volume.name, ()))
+    chosen = set(_every_channel_first(drawn, shown)[:count])
     return [volume for volume in volumes if not volume.extra and volume.patient in chosen]
 
 
-def check_leaks(learn: Iterable[CachedVolume], watch: Iterable[CachedVolume]) -> None:
+def _every_channel_first(drawn: Sequence[str], shown: Mapping[str, Collection[str]]) -> list[str]:
+    """Patients as they were drawn, but first those who show a channel that none before them shows."""
+    counts = Counter(channel for patient in drawn for channel in shown[patient])
+    # What a single patient shows must be learned from.
+    missing = {channel for channel, count in counts.items() if count > 1}
+    first: list[str] = []
+    while missing:
+        first.append(max(drawn, key=lambda patient: len(missing.intersection(shown[patient]))))
+        missing.difference_update(shown[first[-1]])
+    return [*first, *(patient for patient in drawn if patient not in first)]
+
+
+def check_leaks(
+    learn: Iterable[CachedVolume],
+    watch: Iterable[CachedVolume],
+    uses: tuple[str, str] = ("learned from", "validated on"),
+) -> None:
     """Refuses a split that has a patient, or the same picture, on both sides.
 
     Pictures are compared by their fingerprints, and pairs that come near by correlation of coarse copies, so that a
     copy of another size, window or compression is found as well.
+
+    Args:
+        learn: One side.
+        watch: The other side.
+        uses: What either side is for, for the message.
 
     Raises:
         LeakageError: Names the pair.
@@ -121,7 +151,7 @@ def check_leaks(learn: Iterable[CachedVolume], watch: Iterable[CachedVolume]) ->
         if volume.patient in names:
             raise LeakageError(
                 f"patient '{volume.patient}' is on both sides of the split: volume '{names[volume.patient]}' is "
-                f"learned from and volume '{volume.name}' is validated on; put both into one fold"
+                f"{uses[0]} and volume '{volume.name}' is {uses[1]}; put both into one fold"
             )
     marks, places = _fingerprints(learn)
     for volume in watch:
@@ -129,7 +159,7 @@ def check_leaks(learn: Iterable[CachedVolume], watch: Iterable[CachedVolume]) ->
             if entry.fingerprint and marks.size:
                 bits = np.bitwise_count(marks ^ _unhex(entry.fingerprint)).sum(axis=1)
                 for near in np.flatnonzero(bits <= NEAR_BITS):
-                    _compare(places[near], (volume, index))
+                    _compare(places[near], (volume, index), uses)
 
 
 def _fingerprints(volumes: list[CachedVolume]) -> tuple[NDArray[np.uint8], list[tuple[CachedVolume, int]]]:
@@ -142,13 +172,13 @@ def _unhex(mark: str) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(mark), dtype=np.uint8)
 
 
-def _compare(learned: tuple[CachedVolume, int], watched: tuple[CachedVolume, int]) -> None:
+def _compare(learned: tuple[CachedVolume, int], watched: tuple[CachedVolume, int], uses: tuple[str, str]) -> None:
     first, second = (_coarse(volume, index) for volume, index in (learned, watched))
     correlation = float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
     if correlation >= NEAR_CORRELATION:
         names = [f"'{volume.slices[index].name}' of '{volume.name}'" for volume, index in (learned, watched)]
         raise LeakageError(
-            f"slice {names[0]}, which is learned from, and slice {names[1]}, which is validated on, are the same "
+            f"slice {names[0]}, which is {uses[0]}, and slice {names[1]}, which is {uses[1]}, are the same "
             f"picture (correlation {correlation:.4f}); put both volumes into one fold or remove one"
         )
 

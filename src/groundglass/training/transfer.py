@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import zipfile
@@ -11,8 +12,33 @@ import torch
 from torch import Tensor, nn
 
 from groundglass.errors import OptionError
+from groundglass.training.callbacks import BEST, LAST
+from groundglass.training.run import SETTINGS
 
 logger = logging.getLogger(__name__)
+
+
+def checkpoint_at(place: Path) -> Path:
+    """A checkpoint by its path, or by the folder of its run: the one that the run's network was exported from.
+
+    Raises:
+        OptionError: A folder without checkpoints.
+    """
+    if not place.is_dir():
+        return place
+    for run in (place, place / "training"):  # the second in the folder of one fold of a cross-validation
+        if (run / LAST).is_file():
+            return run / BEST if _keeps_best(run) and (run / BEST).is_file() else run / LAST
+    raise OptionError(f"no checkpoint in {place}; expected the folder of a run, or a run's best.ckpt or last.ckpt")
+
+
+def _keeps_best(run: Path) -> bool:
+    # Where the last weights are kept, validation chose nothing, and a start from the best ones would let it choose.
+    try:
+        settings = json.loads((run / SETTINGS).read_text(encoding="utf-8"))
+        return bool(settings["preset"]["schedule"]["keep"] == "best")
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def weights_of(checkpoint: Path) -> dict[str, Tensor]:
@@ -43,7 +69,7 @@ def load_start(network: nn.Module, checkpoint: Path) -> int:
 
     Args:
         network: What is to start.
-        checkpoint: Where from.
+        checkpoint: Where from: a checkpoint, or the folder of a run.
 
     Returns:
         How many weights were copied.
@@ -51,6 +77,7 @@ def load_start(network: nn.Module, checkpoint: Path) -> int:
     Raises:
         OptionError: No checkpoint, or nothing in it fits.
     """
+    checkpoint = checkpoint_at(checkpoint)
     own, given = network.state_dict(), weights_of(checkpoint)
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if not any(value.ndim > 1 for value in fitting.values()):

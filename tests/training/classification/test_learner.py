@@ -85,6 +85,9 @@ def test_a_run_of_something_else_is_refused(dataset: Path, tmp_path: Path) -> No
     shutil.copy(second, first)
     with pytest.raises(OptionError, match="learned from other slices"):
         train(preset(2), data, folder)
+    (folder / "checkpoint.pt").write_bytes((folder / "checkpoint.pt").read_bytes()[:100])
+    with pytest.raises(OptionError, match=r"checkpoint.pt is damaged \(\w+\), so the run cannot go on"):
+        train(preset(2), data, folder)
     (folder / "preset.json").write_text("{")
     with pytest.raises(OptionError, match=r"preset.json is damaged"):
         train(preset(2), data, folder)

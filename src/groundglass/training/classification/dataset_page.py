@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
@@ -61,7 +61,7 @@ def write_dataset_page(slices: Sequence[LabelledSlice], folder: Path) -> Path:
         _figure(_draw_means(groups), "mean picture of each class"),
         "<h2>Samples</h2><p>Evenly spread over the slices of each class.</p>",
         _figure(_draw_samples(groups), "samples of each class"),
-        "<h2>Nearly the same picture under different patients</h2>" + _twins(twins, slices),
+        "<h2>Nearly the same picture under different patients</h2>" + _twins(twins),
     ]
     page = folder / "dataset.html"
     atomic_write_bytes(page, "\n".join(parts).encode())
@@ -78,42 +78,53 @@ def grouped(slices: Sequence[LabelledSlice]) -> dict[str, list[LabelledSlice]]:
 
 
 def _counts(slices: Sequence[LabelledSlice]) -> str:
-    keys = Counter((one.source, one.split or "not given", one.label) for one in slices)
-    patients = defaultdict[tuple[str, str, str], set[str]](set)
+    groups: dict[tuple[str, str, str], list[LabelledSlice]] = defaultdict(list)
     for one in slices:
-        if one.patient:
-            patients[one.source, one.split or "not given", one.label].add(one.patient)
+        groups[one.source, one.split or "not given", one.label].append(one)
     head = "".join(f"<th>{name}" for name in ("source", "part", "class", "slices", "patients"))
     rows = [
-        "<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in (*key, count, len(patients[key]) or "not known"))
-        for key, count in sorted(keys.items())
+        "<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in (*key, len(members), _people(members)))
+        for key, members in sorted(groups.items())
     ]
-    known = {(one.source, one.patient) for one in slices if one.patient}
-    unknown = sum(not one.patient for one in slices)
-    people = f"{len(known)}" + (f", and {unknown} slices of unknown ones" if unknown else "")
-    total = f"<tr class=total><td>all<td><td><td>{len(slices)}<td>{people}"
+    total = f"<tr class=total><td>all<td><td><td>{len(slices)}<td>{_people(slices)}"
     return f"<table><tr>{head}{''.join(rows)}{total}</table>"
 
 
-def _twins(twins: Sequence[Twin], slices: Sequence[LabelledSlice]) -> str:
+def _people(slices: Sequence[LabelledSlice]) -> str:
+    """Number of patients; a slice of an unknown one is not counted as a patient."""
+    known = len({one.group for one in slices if one.patient})
+    unknown = sum(not one.patient for one in slices)
+    if not known:
+        return "unknown"
+    return f"{known}, and {unknown} slices of unknown ones" if unknown else str(known)
+
+
+def _twins(twins: Sequence[Twin]) -> str:
     if not twins:
         return "<p>None.</p>"
     shown = twins[:TWINS_SHOWN]
-    rows = "".join(f"<tr><td>{escape(t.first)}<td>{escape(t.second)}<td>{t.bits}" for t in shown)
+    rows = "".join(f"<tr>{''.join(map(_named, twin.slices))}<td>{twin.bits}" for twin in shown)
     many = f"{len(twins)} pairs" + (f"; the first {len(shown)}" if len(shown) < len(twins) else "")
-    told = f"<p>{'One pair' if len(twins) == 1 else many}. They must not stand on both sides of a split.</p>"
-    picture = _figure(_draw_twins(shown[:TWINS_DRAWN], slices), "pairs of nearly the same picture")
-    return f"{told}{picture}<table><tr><th>slice<th>slice<th>bits of 256 that differ{rows}</table>"
+    told = (
+        f"<p>{'One pair' if len(twins) == 1 else many}. They must not stand on both sides of a split. A slice of an "
+        "unknown patient counts as a patient of its own.</p>"
+    )
+    picture = _figure(_draw_twins(shown[:TWINS_DRAWN]), "pairs of nearly the same picture")
+    head = "<tr><th>source<th>slice<th>source<th>slice<th>bits of 256 that differ"
+    return f"{told}{picture}<table>{head}{rows}</table>"
 
 
-def _draw_twins(twins: Sequence[Twin], slices: Sequence[LabelledSlice]) -> Any:  # noqa: ANN401
-    named = {one.name: one for one in slices}
-    size = (1.7 * len(twins), 3.6)
+def _named(one: LabelledSlice) -> str:
+    return f"<td>{escape(one.source)}<td>{escape(one.name)}"
+
+
+def _draw_twins(twins: Sequence[Twin]) -> Any:  # noqa: ANN401
+    size = (1.7 * len(twins), 3.8)
     figure, axes = plt.subplots(2, len(twins), figsize=size, layout="constrained", squeeze=False)
     for column, twin in zip(axes.T, twins, strict=True):
-        for axis, name in zip(column, (twin.first, twin.second), strict=True):
-            axis.imshow(as_grey(named[name].image), cmap="gray", vmin=0, vmax=255)
-            axis.set_title(name.rsplit("/", 1)[-1][-22:], size=7)
+        for axis, one in zip(column, twin.slices, strict=True):
+            axis.imshow(as_grey(one.image), cmap="gray", vmin=0, vmax=255)
+            axis.set_title(f"{one.source[-22:]}\n{one.name.rsplit('/', 1)[-1][-22:]}", size=7)
             axis.axis("off")
     return figure
 

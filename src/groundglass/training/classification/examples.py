@@ -14,8 +14,10 @@ from groundglass.errors import DatasetError
 from groundglass.image.lung_view import Box, as_grey
 from groundglass.image.prepare import resize
 from groundglass.image.stages import WHOLE_SLICE, at_stage, classical_lungs, stage_box
+from groundglass.inference.lungs_2d import lungs_mask
 from groundglass.training.classification.presets import ClassifierPreset
 from groundglass.training.classification.records import LabelledSlice
+from groundglass.training.classification.splits import Twin, left_out, told_pair
 from groundglass.training.lung_network import CLASSICAL, lung_probabilities
 
 logger = logging.getLogger(__name__)
@@ -66,24 +68,46 @@ def class_of(label: str, preset: ClassifierPreset) -> int | None:
     return preset.class_names.index(label) if label in preset.class_names else None
 
 
-def require_two_classes(slices: Sequence[LabelledSlice], preset: ClassifierPreset) -> None:
-    """Refuses to learn from slices of a single class; says which labels name none of the preset's classes.
+def count_patients(slices: Sequence[LabelledSlice], preset: ClassifierPreset) -> tuple[int, int]:
+    """Known patients of the slices that have a class of the preset, and how many such slices have no known patient."""
+    used = [one for one in slices if class_of(one.label, preset) is not None]
+    return len({one.group for one in used if one.patient}), sum(not one.patient for one in used)
+
+
+def require_two_classes(
+    slices: Sequence[LabelledSlice], preset: ClassifierPreset, *, twins: Sequence[Twin] = ()
+) -> None:
+    """Refuses to learn from slices of a single class; says what is not learned from, and why.
+
+    Args:
+        slices: of the training part.
+        preset: whose classes count.
+        twins: of slices that were left out of their parts.
 
     Raises:
         DatasetError: fewer than two classes are left.
     """
     used = Counter(one.label for one in slices if class_of(one.label, preset) is not None)
     unused = Counter(one.label for one in slices if class_of(one.label, preset) is None)
-    left_out = ", ".join(f"{count} {label}" for label, count in sorted(unused.items()))
+    open_labels = ", ".join(f"{count} {label}" for label, count in sorted(unused.items()))
     if len({class_of(label, preset) for label in used}) < 2:
         told = ", ".join(f"{count} {label}" for label, count in sorted(used.items())) or "none"
-        hint = f'; left out, for they do not say which class: {left_out}; set classes = "binary"' if unused else ""
+        hint = f'; left out, for they do not say which class: {open_labels}; set classes = "binary"' if unused else ""
+        if twins:
+            hint += f"; {_told_twins(twins)}"
         raise DatasetError(
             f"{preset.name} learns to tell {', '.join(preset.class_names)}; training slices found: {told}; expected "
             f"slices of two of these classes at least{hint}"
         )
     if unused:
-        logger.info("left out, for they do not say which of %s: %s", ", ".join(preset.class_names), left_out)
+        logger.info("left out, for they do not say which of %s: %s", ", ".join(preset.class_names), open_labels)
+
+
+def _told_twins(twins: Sequence[Twin]) -> str:
+    return (
+        f"{len(left_out(twins))} left out as near twins of slices in other parts, such as "
+        f"{told_pair(twins[0])}: if the parts hold the same pictures, divide them anew"
+    )
 
 
 def see(
@@ -154,7 +178,7 @@ def find_lungs(images: Sequence[Grey], source: str) -> list[Grey]:
     """
     if source == CLASSICAL:
         return [classical_lungs(image) for image in images]
-    return lung_probabilities(images, kind="picture", source=source)
+    return [lungs_mask(found) for found in lung_probabilities(images, kind="picture", source=source)]
 
 
 def with_smote(examples: Examples, *, seed: int = 0) -> Examples:

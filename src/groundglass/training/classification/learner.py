@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -63,7 +64,7 @@ class Learner:
         """Trains the epochs that are missing; the network then has the weights of the best epoch.
 
         Raises:
-            OptionError: the folder's checkpoint has learned from other slices.
+            OptionError: the folder's checkpoint is damaged, or has learned from other slices.
         """
         if (folder / CHECKPOINT).is_file():
             self._load(folder / CHECKPOINT)
@@ -142,7 +143,13 @@ class Learner:
         return {**state, **done, "learned_from": fingerprint(self.parts["train"])}
 
     def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise OptionError(
+                f"{path} is damaged ({type(error).__name__}), so the run cannot go on; start it anew with --no-resume, "
+                f"or choose another folder than {path.parent}"
+            ) from error
         if state.get("learned_from") != fingerprint(self.parts["train"]):
             raise OptionError(
                 f"{path} has learned from other slices, or from the same ones prepared in another way; go on with the "

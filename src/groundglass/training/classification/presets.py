@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from groundglass.errors import PresetError
 from groundglass.image.stages import Stage
 from groundglass.training.classification.nets.build import NetworkName
 from groundglass.training.lung_network import NETWORK
-from groundglass.training.presets import describe_problems, find_preset, read_toml
+from groundglass.training.presets import changed, describe_problems, find_preset, read_toml
 
 CLASSIFICATION = "classification"
 
@@ -53,18 +54,19 @@ class ClassifierPreset(BaseModel):
         return ("COVID", "NonCOVID") if self.classes == "binary" else ("COVID", "OtherPneumonia", "Normal")
 
 
-def load_classifier(name_or_path: str | Path) -> ClassifierPreset:
+def load_classifier(name_or_path: str | Path, changes: Sequence[str] = ()) -> ClassifierPreset:
     """Reads a classifier preset.
 
     Args:
         name_or_path: name of a shipped preset, or the path of a TOML file.
+        changes: what is to differ from it (see `changed`).
 
     Raises:
         PresetError: no such preset, or it does not describe a classifier.
     """
     path = find_preset(name_or_path)
     try:
-        return ClassifierPreset.model_validate({"name": path.stem, **read_toml(path)})
+        return ClassifierPreset.model_validate({"name": path.stem, **changed(read_toml(path), changes)})
     except ValidationError as error:
         raise PresetError(f"the preset {path} cannot be used: {describe_problems(error)}") from error
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 
 from groundglass.errors import LeakageError
 from groundglass.image.lung_view import as_grey
+from groundglass.io.write import atomic_write_bytes
 from groundglass.training.classification.records import LabelledSlice
 
 HASH_SIDE = 16
@@ -33,11 +37,20 @@ class Split:
 
 @dataclass(frozen=True)
 class Twin:
-    """Two slices that are nearly the same picture."""
+    """Two slices that are nearly the same picture; `bits` of 256 of their hashes differ."""
 
-    first: str
-    second: str
+    slices: tuple[LabelledSlice, LabelledSlice]
     bits: int
+
+    @property
+    def first(self) -> str:
+        """Name of the first slice, which two sources may share."""
+        return self.slices[0].name
+
+    @property
+    def second(self) -> str:
+        """Name of the second slice, which two sources may share."""
+        return self.slices[1].name
 
 
 def split_slices(
@@ -45,27 +58,33 @@ def split_slices(
 ) -> Split:
     """Splits slices, keeping the parts that a data set names itself.
 
-    Slices without a part are divided by patient, within each label, so that every part has about the same mixture.
+    Slices without a part are divided by patient, within each label, so that every part has about the same mixture. Each
+    source counts by itself: one without parts is divided, whatever the others say.
 
     Args:
         slices: what there is.
         val_share: share of the patients for validation, where the data set has no `val`.
-        test_share: share of the patients for the test, where the data set has no `test`; 0 for none.
+        test_share: share of the patients for the test, where the data set has no parts; 0 for none.
         seed: of the division.
 
     Raises:
         LeakageError: a data set's own parts share a patient.
     """
-    given = {one.split for one in slices} - {""}
-    parts: dict[str, list[LabelledSlice]] = {"train": [], "val": [], "test": []}
-    rest = []
+    given: dict[str, set[str]] = defaultdict(set)
     for one in slices:
-        parts[one.split].append(one) if one.split in parts else rest.append(one)
-    pool = rest if "val" in given else [*rest, *parts.pop("train", [])]
-    parts.setdefault("train", [])
-    shares = {"test": 0.0 if given else test_share, "val": 0.0 if "val" in given else val_share}
-    for name, members in _divided(pool, shares, seed).items():
-        parts[name].extend(members)
+        given[one.source].update({one.split} - {""})
+    parts: dict[str, list[LabelledSlice]] = {"train": [], "val": [], "test": []}
+    pools: dict[tuple[float, float], list[LabelledSlice]] = defaultdict(list)
+    for one in slices:
+        named = given[one.source]
+        if one.split in ("val", "test") or (one.split and "val" in named):
+            parts[one.split].append(one)
+        else:
+            shares = (0.0 if named else test_share, 0.0 if "val" in named else val_share)
+            pools[shares].append(one)
+    for (test, val), pool in pools.items():
+        for name, members in _divided(pool, {"test": test, "val": val}, seed).items():
+            parts[name].extend(members)
     _refuse_shared(parts)
     return Split(parts["train"], parts["val"], parts["test"])
 
@@ -122,7 +141,7 @@ def find_twins(first: Sequence[LabelledSlice], second: Sequence[LabelledSlice], 
     left = np.stack([difference_hash(one.image) for one in first])
     right = left if same else np.stack([difference_hash(one.image) for one in second])
     return [
-        Twin(first[i].name, second[j].name, distance)
+        Twin((first[i], second[j]), distance)
         for i, j, distance in _near(left, right, bits)
         if (not same or i < j) and first[i].group != second[j].group
     ]
@@ -141,7 +160,53 @@ def _near(left: NDArray[np.bool_], right: NDArray[np.bool_], bits: int) -> Itera
 
 
 def without_twins(split: Split) -> tuple[Split, list[Twin]]:
-    """The split without training slices that have a near twin in validation or test, and those twins."""
-    twins = find_twins(split.train, [*split.val, *split.test])
-    known = {twin.first for twin in twins}
-    return replace(split, train=[one for one in split.train if one.name not in known]), twins
+    """The split without slices that have a near twin in a part which judges them, and those twins.
+
+    Training slices are left out for validation and test slices, validation slices for test slices.
+
+    Raises:
+        LeakageError: every validation slice has a near twin in the test part.
+    """
+    watched = find_twins(split.val, split.test)
+    twins = [*find_twins(split.train, [*split.val, *split.test]), *watched]
+    known = left_out(twins)
+    kept = replace(
+        split,
+        train=[one for one in split.train if one not in known],
+        val=[one for one in split.val if one not in known],
+    )
+    if split.val and not kept.val:
+        raise LeakageError(
+            f"all {len(split.val)} validation slices are near twins of test slices, such as {told_pair(watched[0])}; "
+            "expected other pictures in the two parts"
+        )
+    return kept, twins
+
+
+def left_out(twins: Sequence[Twin]) -> set[LabelledSlice]:
+    """The slices that are left out for their near twins: the first of each pair."""
+    return {twin.slices[0] for twin in twins}
+
+
+def told_pair(twin: Twin) -> str:
+    """A pair in words, with the sources."""
+    return " and ".join(f"{one.source}/{one.name}" for one in twin.slices)
+
+
+def write_twins(twins: Sequence[Twin], split: Split, path: Path) -> None:
+    """Writes a table of the slices that were left out and the slices that they are near twins of.
+
+    Args:
+        twins: pairs, of which the first slice was left out.
+        split: the parts before.
+        path: of the CSV file.
+    """
+    members = {"train": split.train, "val": split.val, "test": split.test}
+    parts = {one: name for name, part in members.items() for one in part}
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["part", "source", "slice", "twin_part", "twin_source", "twin_slice", "bits"])
+    for twin in twins:
+        told = [cell for one in twin.slices for cell in (parts[one], one.source, one.name)]
+        writer.writerow([*told, twin.bits])
+    atomic_write_bytes(path, text.getvalue().encode())

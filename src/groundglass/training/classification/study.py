@@ -19,13 +19,14 @@ from groundglass.io.write import atomic_write_bytes
 from groundglass.progress import Progress, silent
 from groundglass.training.classification.examples import LungFinder
 from groundglass.training.classification.presets import ClassifierPreset, load_classifier
-from groundglass.training.classification.run import train
+from groundglass.training.classification.run import TWINS, train
 from groundglass.training.lung_network import CLASSICAL, NETWORK
 from groundglass.training.presets import describe_problems, read_toml
 
 Configuration = Literal["baseline", "classw", "dataaug", "classw+dataaug"]
 CONFIGURATIONS: tuple[Configuration, ...] = get_args(Configuration)
 COLUMNS = ("macro F1", "macro AUROC", "COVID F1", "COVID AUROC")
+UNKNOWN = "slices_without_patient"
 
 
 class Grid(BaseModel):
@@ -33,7 +34,7 @@ class Grid(BaseModel):
 
     Attributes:
         data: a data set, or a folder of data sets; relative to the TOML file.
-        models: names of classifier presets, or paths of TOML files.
+        models: names of classifier presets, or TOML files, relative to the TOML file of the study.
         stages: image stages.
         configurations: of class weights and augmentation.
         epochs: of every run; each preset's own when None.
@@ -89,14 +90,28 @@ def load_grid(path: Path) -> Grid:
         grid = Grid.model_validate(read_toml(path))
     except ValidationError as error:
         raise PresetError(f"the grid {path} cannot be used: {describe_problems(error)}") from error
-    places = {"data": str(path.parent / grid.data)}
+    models = [str(path.parent / model) if model.endswith(".toml") else model for model in grid.models]
+    places: dict[str, Any] = {"data": str(path.parent / grid.data), "models": models}
     if (beside := path.parent / grid.lungs).exists() and grid.lungs not in (NETWORK, CLASSICAL):
         places["lungs"] = str(beside)
     return grid.model_copy(update=places)
 
 
 def runs_of(grid: Grid) -> Iterator[tuple[ClassifierPreset, str, Stage, Configuration]]:
-    """Every run of a grid: the preset as it is trained, model, stage and configuration."""
+    """Every run of a grid: the preset as it is trained, model, stage and configuration.
+
+    Raises:
+        PresetError: there is no such preset, or two models have one name.
+    """
+    presets: dict[str, ClassifierPreset] = {}
+    for model in grid.models:
+        preset = load_classifier(model)
+        if preset.name in presets:
+            raise PresetError(
+                f"two models of the study are called {preset.name} ({', '.join(grid.models)}); expected a name of its "
+                'own for each, which is where its runs are kept: rename the file, or set name = "..." in it'
+            )
+        presets[preset.name] = preset
     shared = {
         "epochs": grid.epochs,
         "size": grid.size,
@@ -105,10 +120,9 @@ def runs_of(grid: Grid) -> Iterator[tuple[ClassifierPreset, str, Stage, Configur
         "classes": grid.classes,
     }
     given = {key: value for key, value in shared.items() if value is not None}
-    for model, stage, configuration in product(grid.models, grid.stages, grid.configurations):
+    for model, stage, configuration in product(presets, grid.stages, grid.configurations):
         switches = {"class_weights": "classw" in configuration, "augmentation": "dataaug" in configuration}
-        preset = load_classifier(model).model_copy(update={**given, **switches, "stage": stage})
-        yield preset, preset.name, stage, configuration
+        yield presets[model].model_copy(update={**given, **switches, "stage": stage}), model, stage, configuration
 
 
 def study(grid: Grid, folder: Path, *, lungs: LungFinder | None = None, progress: Progress = silent) -> list[Row]:
@@ -137,13 +151,20 @@ def study(grid: Grid, folder: Path, *, lungs: LungFinder | None = None, progress
     for done, (preset, model, stage, configuration) in enumerate(planned):
         progress("study", done, len(planned))
         place = folder / "runs" / f"{model}-{stage}-{configuration}"
-        trained = train(preset, slices, place, seed=grid.seed, lungs=lungs)
+        told = _named(progress, f"run {done + 1} of {len(planned)}: {place.name}")
+        trained = train(preset, slices, place, seed=grid.seed, lungs=lungs, progress=told)
         rows.append(Row(model, stage, configuration, place, trained.result))
         write_tables(rows, folder)
     progress("study", len(planned), len(planned))
     draw_study(rows, folder)
     atomic_write_bytes(folder / "grid.json", (json.dumps(grid.model_dump(mode="json"), indent=2) + "\n").encode())
     return rows
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    """Tells the epochs of a run as a stage of that name; where the run is read, the stage is told at once."""
+    progress(name, 0, 0)
+    return lambda stage, done, total: progress(name, done, total)
 
 
 def write_tables(rows: list[Row], folder: Path) -> None:
@@ -177,26 +198,37 @@ def markdown(rows: list[Row]) -> str:
 
     Where nobody knows the patients, each slice counts as one.
     """
+    unknown = any(sum(row.result.get(UNKNOWN, {}).values()) for row in rows)
+    whose = "patients resampled, a slice of an unknown patient by itself: too narrow" if unknown else "by patient"
     lines = []
-    for part, title in (("val", "validation"), ("test", "test, the same runs")):
+    best = "of each model the run with the best macro F1 here"
+    for part, title in (("val", f"Validation, {best}"), ("test", "Test, the same runs")):
         lines += [
-            f"Best run of each model, {title} (95 % intervals by patient, none with fewer than four)",
+            f"{title} (95 % intervals {whose}; none with fewer than four)",
             "",
-        ]
-        lines += [
-            "| model | configuration | slices (patients) | macro F1 | macro AUROC |",
-            "| --- | --- | --- | --- | --- |",
+            f"| model | configuration | slices (patients) | {' | '.join(COLUMNS)} |",
+            "| --- | --- | --- |" + " --- |" * len(COLUMNS),
         ]
         for row in best_of_each(rows):
-            shown = " | ".join(_shown(row, part, name) for name in ("macro F1", "macro AUROC"))
-            slices, patients = (row.result.get(key, {}).get(part, 0) for key in ("slices", "patients"))
-            lines.append(f"| {row.model} | {row.stage}, {row.configuration} | {slices} ({patients}) | {shown} |")
+            shown = " | ".join(_shown(row, part, name) for name in COLUMNS)
+            lines.append(f"| {row.model} | {row.stage}, {row.configuration} | {_counted(row, part)} | {shown} |")
         lines.append("")
+    if twins := max((row.result.get("near_twins_left_out", 0) for row in rows), default=0):
+        lines += [f"Left out as near twins of slices in another part: {twins} slices (`runs/*/{TWINS}`).", ""]
     return "\n".join(lines)
 
 
+def _counted(row: Row, part: str) -> str:
+    """Slices and patients of a part."""
+    slices, patients, unknown = (row.result.get(key, {}).get(part, 0) for key in ("slices", "patients", UNKNOWN))
+    if not unknown:
+        return f"{slices} ({patients})"
+    return f"{slices} ({patients}, and {unknown} slices of unknown ones)" if patients else f"{slices} (unknown)"
+
+
 def _shown(row: Row, part: str, name: str) -> str:
-    value, low, high = (text[:5] for text in _values(row, part, name))
-    if not value:
+    score = row.result.get(part, {}).get("scores", {}).get(name, {})
+    if score.get("value") is None:
         return "not known"
-    return f"{value} ({low} to {high})" if low else value
+    low, high = score.get("interval") or (None, None)
+    return f"{score['value']:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")

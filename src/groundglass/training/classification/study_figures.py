@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from groundglass.evaluation.classification import auroc
+from groundglass.training.classification.learner import LOG
+from groundglass.training.classification.run import read_log
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -76,17 +78,23 @@ def _fill(axis: Any, counts: NDArray[np.float64], shares: NDArray[np.float64]) -
 
 
 def draw_training(rows: list[Row], path: Path) -> None:
-    """Training and validation loss of every run."""
+    """Training and validation loss of every run.
+
+    Raises:
+        OptionError: a run's log is missing or damaged.
+    """
     figure, axes = _panels(len(rows), tall=2.3, wide=3.1)
     for row, axis in zip(rows, axes, strict=True):
-        with (row.folder / "log.csv").open(newline="", encoding="utf-8") as handle:
-            log = list(csv.DictReader(handle))
-        epochs = [int(line["epoch"]) for line in log]
-        axis.plot(epochs, [float(line["loss"]) for line in log], label="training")
-        axis.plot(epochs, [float(line["val_loss"]) for line in log], label="validation")
+        log = read_log(row.folder / LOG)
+        named = {
+            "loss": "training, with the run's class weights or focal loss",
+            "val_loss": "validation, cross-entropy",
+        }
+        for column, name in named.items():
+            axis.plot(log["epoch"], log[column], marker=".", clip_on=False, label=name)
         axis.set_title(f"{row.model}\n{row.stage}, {row.configuration}", size=8)
         axis.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     _save(figure, path)

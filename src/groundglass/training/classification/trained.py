@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from groundglass.analysis import Record
 from groundglass.errors import UnknownModelError, UnusableModelError
 from groundglass.image.lung_view import as_grey
 from groundglass.inference.cam import Attention, Method, on_slice
-from groundglass.inference.classify_scan import SHOWN, ShownSlice, deciding, require_class
+from groundglass.inference.classify_scan import SHOWN, ShownSlice, class_named, deciding
 from groundglass.training.classification.examples import SeenSlice, see
 from groundglass.training.classification.gradcam import grad_cam
 from groundglass.training.classification.learner import BEST
@@ -45,6 +46,7 @@ class RunClassification(Record):
     slices: list[RunSlice] = Field(default_factory=list)
     model: str
     method: str
+    meaningless: ClassVar[bool] = False
 
 
 class RunClassifier:
@@ -117,7 +119,7 @@ class RunClassifier:
         Raises:
             OptionError: the run has no such class.
         """
-        require_class(label, self.classes)
+        label = class_named(label, self.classes)
         seen = self.look([one.input.image for one in shown])
         each = self.probabilities(seen)
         chosen = deciding(each, self.classes)

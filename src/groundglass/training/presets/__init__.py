@@ -6,7 +6,9 @@ A preset is named by a file of this folder without its ending, or by the path of
 
 from __future__ import annotations
 
+import copy
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +28,18 @@ def available_presets(task: str = "segmentation") -> tuple[str, ...]:
     return tuple(sorted(name for name, table in tables.items() if table.get("task", "segmentation") == task))
 
 
-def load_preset(name_or_path: str | Path) -> Preset:
+def load_preset(name_or_path: str | Path, changes: Sequence[str] = ()) -> Preset:
     """Reads a segmentation preset.
 
     Args:
         name_or_path: A name from `available_presets`, or the path of a TOML file.
+        changes: What is to differ from it (see `changed`).
 
     Raises:
         PresetError: No such preset, broken TOML, unknown keys, or values out of range.
     """
     path = find_preset(name_or_path)
-    table = read_toml(path)
+    table = changed(read_toml(path), changes)
     if (task := table.get("task", "segmentation")) != "segmentation":
         raise PresetError(f"the preset {path.stem} is for {task}; expected one for segmentation")
     try:
@@ -81,6 +84,38 @@ def read_toml(path: Path) -> dict[str, Any]:
     below = read_toml(PRESETS / f"{base}.toml")
     merged = {name: {**below[name], **value} for name, value in table.items() if _are_tables(value, below.get(name))}
     return {**below, **table, **merged}
+
+
+def changed(table: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The table of a preset with other values.
+
+    Args:
+        table: As `read_toml` reads it.
+        changes: ``key=value`` each; the value as in TOML, or a plain word; ``loss.name=focal`` for a key of a table.
+
+    Raises:
+        PresetError: No key or no value, or the key of something that is no table.
+    """
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not (key.strip() and equals and text.strip()):
+            raise PresetError(f"'{change}' changes nothing of a preset; expected KEY=VALUE, such as smote=true")
+        *outer, last = key.strip().split(".")
+        table = copy.deepcopy(table)
+        place = table
+        for name in outer:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise PresetError(f"'{change}': {name} is no table of the preset; expected a key such as loss.name")
+        place[last] = _value(text.strip())
+    return table
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _are_tables(*values: object) -> bool:

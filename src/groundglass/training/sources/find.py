@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
-from groundglass.errors import DatasetError
+from groundglass.errors import DatasetError, InputError
+from groundglass.evaluation.pictures import picture_table
+from groundglass.evaluation.public_set import is_public_set
 from groundglass.evaluation.scans import SCAN_TABLES
 from groundglass.training.presets.model import SourceChoice
-from groundglass.training.sources.pictures import picture_table, picture_volumes
+from groundglass.training.sources.pictures import picture_volumes
 from groundglass.training.sources.research import research_volume
-from groundglass.training.sources.scans import case_folders, is_public_set, listed_scans, public_volumes
+from groundglass.training.sources.scans import case_folders, listed_scans, public_volumes
 from groundglass.training.sources.volume import LabelledVolume
 
 logger = logging.getLogger(__name__)
@@ -43,12 +46,21 @@ def find_volumes(data: Path, choices: tuple[SourceChoice, ...]) -> dict[str, lis
         elif choice.optional:
             logger.info("source %s: absent from %s", name, data)
         else:
-            raise DatasetError(f"no training data found in {data}; expected {LAYOUTS}")
+            raise DatasetError(f"no training data found in {data}; expected {LAYOUTS}{_deeper(data)}")
     names = [volume.name for volumes in found.values() for volume in volumes]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise DatasetError(f"{data} has two volumes called {sorted(twice)[0]!r}; expected each name once")
     return found
+
+
+def _deeper(data: Path) -> str:
+    """Where the data are if they lie a folder deeper, as an archive unpacks them."""
+    for path in sorted(data.iterdir()):
+        with suppress(InputError):  # a folder that is no such data after all
+            if recognise(path):
+                return f"; there are such data one folder deeper: give {path}"
+    return ""
 
 
 def source_name(choice: SourceChoice) -> str:

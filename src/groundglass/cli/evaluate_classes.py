@@ -118,16 +118,12 @@ def _classifier(model: str | None, slices: Sequence[LabelledSlice]) -> tuple[Cla
         learned, kept = ". ".join(card.trained_on), ". ".join(card.not_trained_on)
         told = f"On slices that the classifier learned from, the scores flatter it. It learned from: {learned}. "
         return shipped, None, [f"{told}It did not learn from: {kept}."]
-    from groundglass.errors import MissingExtraError
+    from groundglass.explain import run_classifier
 
-    try:
-        from groundglass.training.classification.scored import ScoredRun
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"a classifier of your own needs {error.name}, which the base install leaves out: pip install "
-            "'groundglass[train]'"
-        ) from error
-    run = ScoredRun(model)
+    classifier = run_classifier(model)
+    from groundglass.training.classification.scored import ScoredRun
+
+    run = ScoredRun(classifier)
     own = run.own_parts(slices)
     told = (
         "These are not exactly the data that the run was trained with, so what it learned from cannot be left out: "

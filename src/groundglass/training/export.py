@@ -60,8 +60,18 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
     """Exports a network of grey pictures: input ``pictures`` uint8 ``[1, 1, size, size]``, output ``probabilities``."""
     exported = _Exported(copy.deepcopy(network).cpu().eval())
-    example = (torch.zeros(1, 1, size, size, dtype=torch.uint8),)
-    names: dict[str, Any] = {"input_names": ["pictures"], "output_names": ["probabilities"]}
+    return graph_of(exported, (1, 1, size, size), input_names=["pictures"], output_names=["probabilities"])
+
+
+def graph_of(exported: nn.Module, shape: tuple[int, ...], **names: Any) -> onnx.ModelProto:  # noqa: ANN401 - torch's own
+    """The ONNX graph of a module with one uint8 input.
+
+    Args:
+        exported: On the CPU, in evaluation mode.
+        shape: Of the input.
+        names: ``input_names``, ``output_names`` and, where wanted, ``dynamic_axes``, as torch has them.
+    """
+    example = (torch.zeros(shape, dtype=torch.uint8),)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter announces its own successor
         path = Path(folder) / "network.onnx"

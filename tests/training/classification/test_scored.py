@@ -18,6 +18,7 @@ from groundglass.training.classification.presets import load_classifier
 from groundglass.training.classification.readers import read_data
 from groundglass.training.classification.run import train
 from groundglass.training.classification.scored import ScoredRun
+from groundglass.training.classification.trained import RunClassifier
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def predictions(path: Path) -> list[dict[str, str]]:
 
 
 def test_it_answers_as_it_did_in_training(run: Path, dataset: Path) -> None:
-    slices, scored = read_data(dataset), ScoredRun(run)
+    slices, scored = read_data(dataset), ScoredRun(RunClassifier(run))
     found, failed = collect_answers(slices, scored)
     assert failed == []
     said = {one.slice.name: one.answer for one in found}
@@ -49,7 +50,7 @@ def test_it_answers_as_it_did_in_training(run: Path, dataset: Path) -> None:
 
 
 def test_it_knows_its_own_data_again(run: Path, dataset: Path) -> None:
-    slices, scored = read_data(dataset), ScoredRun(run)
+    slices, scored = read_data(dataset), ScoredRun(RunClassifier(run))
     own = scored.own_parts(slices)
     assert own is not None
     rows = predictions(run / "predictions.csv")
@@ -61,7 +62,7 @@ def test_it_knows_its_own_data_again(run: Path, dataset: Path) -> None:
 def test_what_it_learned_from_is_left_out(
     run: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = ScoredRun(run).own_parts(read_data(dataset))
+    own = ScoredRun(RunClassifier(run)).own_parts(read_data(dataset))
     assert own is not None
     asked = ["evaluate", "--data", str(dataset), "--model", str(run), "-o", str(tmp_path / "out"), "--json", "-q"]
     counts, warnings = {}, {}

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import tempfile
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
@@ -20,7 +16,7 @@ from torch import Tensor, nn
 from groundglass.inference.engine import import_openvino, run_in_order
 from groundglass.models.catalog import ModelCard
 from groundglass.training.classification.nets.slices import SliceNetwork
-from groundglass.training.export import halve_weights
+from groundglass.training.export import graph_of, halve_weights
 
 AGREEMENT = 2e-2
 """Largest mean difference of logits between the network and its float16 export."""
@@ -85,14 +81,10 @@ def export_classifier(network: SliceNetwork, familiar: Familiar, card: ModelCard
     folder.mkdir(parents=True, exist_ok=True)
     exported = _Exported(copy.deepcopy(network).cpu().eval(), familiar).eval()
     size = card.preprocessing.size
-    names: dict[str, Any] = {"input_names": ["views"], "output_names": ["logits", "distance", "activation"]}
-    example = torch.zeros(1, 3, size, size, dtype=torch.uint8)
+    outputs = ["logits", "distance", "activation"]
+    model = graph_of(exported, (1, 3, size, size), input_names=["views"], output_names=outputs)
     partial = folder / f"{card.name}.partial.onnx"
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter announces its own successor
-        path = Path(place) / "network.onnx"
-        torch.onnx.export(exported, (example,), str(path), opset_version=17, dynamo=False, **names)
-        partial.write_bytes(halve_weights(onnx.load(str(path))).SerializeToString())
+    partial.write_bytes(halve_weights(model).SerializeToString())
     worst = disagreement(exported, partial, size)
     if worst > AGREEMENT:
         partial.unlink()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import tempfile
-import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +25,7 @@ from groundglass.models.catalog import Metric, ModelCard
 from groundglass.training.cards import LICENCE
 from groundglass.training.classification.nets.simple import SliceNetwork
 from groundglass.training.classification.presets import ClassifierPreset
-from groundglass.training.export import halve_weights
+from groundglass.training.export import graph_of, halve_weights
 
 MODEL = "model"
 """Folder of a run that gets the network and its card."""
@@ -91,14 +89,8 @@ def _write_verified(exported: nn.Module, path: Path, preset: ClassifierPreset) -
 
 
 def _to_onnx(exported: nn.Module, size: int) -> onnx.ModelProto:
-    example = (torch.zeros(1, 1, size, size, dtype=torch.uint8),)
-    names: dict[str, Any] = {"input_names": ["pictures"], "output_names": ["probabilities"]}
-    names["dynamic_axes"] = {"pictures": {0: "n"}, "probabilities": {0: "n"}}
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter announces its own successor
-        path = Path(place) / "network.onnx"
-        torch.onnx.export(exported, example, str(path), opset_version=17, dynamo=False, **names)
-        return onnx.load(str(path))
+    names, many = {"input_names": ["pictures"], "output_names": ["probabilities"]}, {0: "n"}
+    return graph_of(exported, (1, 1, size, size), **names, dynamic_axes={"pictures": many, "probabilities": many})
 
 
 def difference(exported: nn.Module, weights: Path, size: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +27,13 @@ class ScoredRun:
 
     protocol = "Each slice by itself, shown to the network as in training; probabilities are not calibrated."
 
-    def __init__(self, place: str | Path) -> None:
-        """Read a run.
+    def __init__(self, run: RunClassifier) -> None:
+        """Take a run.
 
         Args:
-            place: its folder.
-
-        Raises:
-            UnknownModelError: there is no finished run of a classifier.
-            UnusableModelError: its files cannot be read.
+            run: the network.
         """
-        self.run = RunClassifier(place)
+        self.run = run
         with (self.run.place / BEST).open("rb") as weights:
             self._sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
 

@@ -41,13 +41,19 @@ class _Exported(nn.Module):
 
 
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Stores the large float32 weights as float16, each with a cast back; arithmetic stays float32."""
+    """Stores the large float32 weights as float16, each with a cast back; arithmetic stays float32.
+
+    What float16 cannot hold (values beyond 65504, as a near-singular whitening has them) stays float32.
+    """
     halved = copy.deepcopy(model)
     casts = []
     for weight in halved.graph.initializer:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < 64:
             continue
-        values = numpy_helper.to_array(weight).astype(np.float16)
+        exact = numpy_helper.to_array(weight)
+        if not np.abs(exact).max() <= np.finfo(np.float16).max:
+            continue
+        values = exact.astype(np.float16)
         stored = f"{weight.name}.half"
         casts.append(helper.make_node("Cast", [stored], [weight.name], to=TensorProto.FLOAT))
         weight.CopyFrom(numpy_helper.from_array(values, stored))

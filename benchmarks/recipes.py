@@ -38,6 +38,8 @@ RECIPES: dict[str, Changes] = {
     "as shipped": {},
     "another seed": {"seed": 1},
     "encoder from random weights": {"network": {"pretrained": False}},
+    "encoder EfficientNet-lite1": {"network": {"encoder": "efficientnet-lite1"}},
+    "encoder EfficientNet-lite2": {"network": {"encoder": "efficientnet-lite2"}},
     "encoder MobileNetV2, random weights": {
         "network": {"kind": "mobilenetv2-unet", "decoder": [96, 64, 40, 24], "pretrained": None}
     },
@@ -51,6 +53,8 @@ RECIPES: dict[str, Changes] = {
     "loss: focal": {"loss": {"name": "focal"}},
     "loss: Tversky": {"loss": {"name": "tversky"}},
     "the 20-volume set alone": {"sources": 1},
+    "the 20-volume set alone, EfficientNet-lite2": {"sources": 1, "network": {"encoder": "efficientnet-lite2"}},
+    "the 20-volume set alone, EfficientNet-lite1": {"sources": 1, "network": {"encoder": "efficientnet-lite1"}},
     "every slice once an epoch": {"sampling": "epochs"},
     "no pasted lesions": {"without": ["lesions"]},
     "flips alone": {"only": ["flip"]},

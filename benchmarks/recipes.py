@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from groundglass.evaluation.cases import load_image, load_masks
 from groundglass.evaluation.layouts import LabelledData, read_data
 from groundglass.evaluation.structures import INFECTION, LUNGS
-from groundglass.inference.scan import picture_channels
+from groundglass.inference.scan import smoothed_channels
 from groundglass.inference.segment import SliceSegmenter
 from groundglass.models.catalog import load_card
 from groundglass.training.presets import load_preset
@@ -117,8 +117,8 @@ def scored(data: LabelledData, segmenter: SliceSegmenter) -> Iterable[tuple[Any,
     """Dice of every volume at each of the thresholds."""
     for case in data.cases:
         image, truth = load_image(case), load_masks(case, case.truth, (LUNGS, INFECTION), same_voxels=True)
-        assert image.pictures is not None
-        maps = picture_channels(image.pictures, segmenter, progress=lambda *_: None)
+        assert image.slices is not None
+        maps = smoothed_channels(image.slices, image.kind, segmenter, progress=lambda *_: None)
         lungs = [own["lung"] / 255 for own in maps]
         infection = [own["infection"] / 255 * (own["lung"] >= 128) for own in maps]
         yield (

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.check import check_volume
-from groundglass.errors import GeometryMismatchError, InvalidImageError
+from groundglass.errors import DatasetError, GeometryMismatchError, InvalidImageError
 from groundglass.evaluation.label_maps import over_scan, read_labels, same_place, voxel_by_voxel
+from groundglass.evaluation.planes import Plane, is_drawn, read_mask, read_plane
 from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
 from groundglass.geometry import Geometry
-from groundglass.io.raster import read_slice
+from groundglass.image.prepare import Kind, window_to_uint8
 from groundglass.io.read import read_input
-from groundglass.volume import CTVolume, PictureSet, Slice2D
+from groundglass.volume import CTVolume
 
 CaseKind = Literal["pictures", "scan"]
 Spacing = tuple[float, float, float]
@@ -25,7 +26,7 @@ Planes = list[NDArray[np.bool_]]
 """Masks of the slices of a volume, [row, column] each, row 0 anterior and column 0 the patient's right; of a scan from
 the feet to the head."""
 
-GREY_MASK_FROM = 127
+SHOWN_HU = (-1250.0, 250.0)
 INFECTED = 3
 """Infection in a map that shows lungs and infection together; 1 and 2 are the lungs."""
 
@@ -94,30 +95,31 @@ class Image:
     """The image of a case.
 
     Attributes:
-        scan: the scan, checked and repaired as `analyze` does; None for pictures.
-        pictures: the pictures; None for a scan.
+        scan: the scan, checked and repaired as `analyze` does; None for slices.
+        slices: the slices [row, column] that lie as pictures; None for a scan.
+        kind: of the slices: 8-bit pictures or Hounsfield units.
     """
 
     scan: CTVolume | None
-    pictures: PictureSet | None
+    slices: tuple[Plane, ...] | None
+    kind: Kind = "picture"
 
     def fits(self, planes: Planes) -> bool:
         """Whether masks have the number and size of the slices."""
-        if self.pictures is not None:
-            return [one.pixels.shape for one in self.pictures.slices] == [plane.shape for plane in planes]
+        if self.slices is not None:
+            return [one.shape for one in self.slices] == [plane.shape for plane in planes]
         assert self.scan is not None
         columns, rows, depth = self.scan.geometry.shape
         return [plane.shape for plane in planes] == [(rows, columns)] * depth
 
     def shown(self, index: int) -> NDArray[np.uint8]:
         """One slice as 8-bit grey [row, column]; HU from -1250 to 250."""
-        if self.pictures is not None:
-            return self.pictures.slices[index].pixels
-        assert self.scan is not None
-        from groundglass.image.prepare import window_to_uint8
-
-        low, high = (-1250.0, 250.0) if self.scan.units == "HU" else (0.0, 255.0)
-        return window_to_uint8(self.scan.axial(index), low, high)
+        if self.slices is not None:
+            plane, in_hu = self.slices[index], self.kind == "hu"
+        else:
+            assert self.scan is not None
+            plane, in_hu = self.scan.axial(index), self.scan.units == "HU"
+        return window_to_uint8(plane, *(SHOWN_HU if in_hu else (0.0, 255.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def load_image(case: LabelledCase) -> Image:
     if not case.images:
         raise InvalidImageError(f"{case.name}: there is no image, only masks; give predictions instead of a model")
     if case.kind == "pictures":
-        return Image(None, PictureSet(case.name, tuple(read_slice(path) for path in case.images)))
+        return _drawn_image(case)
     scan = read_input(case.images[0])
     if not isinstance(scan, CTVolume):
         raise InvalidImageError(f"{case.images[0].name} is a picture; expected a scan with a geometry")
@@ -179,8 +181,8 @@ def load_masks(
     for source in dict.fromkeys(structure.source for structure in structures):
         parts = [structure for structure in structures if structure.source == source]
         if case.kind == "pictures":
-            pictures = [read_slice(path) for path in files[source]]
-            planes |= {part.name: [_picture_mask(one, part) for one in pictures] for part in parts}
+            drawn = [read_mask(path) for path in files[source]]
+            planes |= {part.name: [_picture_mask(one, part) for one in drawn] for part in parts}
             continue
         labels = read_labels(files[source][0])
         grid = grid or labels.source.geometry
@@ -234,12 +236,20 @@ def require_one_grid(name: str, first: Geometry, second: Geometry, *, same_voxel
     raise GeometryMismatchError(f"{name}: masks on different grids, {first} and {second}; {hint}")
 
 
-def _picture_mask(picture: Slice2D, structure: Structure) -> NDArray[np.bool_]:
-    """Inside where a label says so; without labels grey above 127, or above 0 in a picture that has no such grey."""
-    pixels = picture.pixels
-    if structure.labels is None and pixels.max() > GREY_MASK_FROM:
-        return np.asarray(pixels > GREY_MASK_FROM)
-    return _inside(pixels, structure)
+def _drawn_image(case: LabelledCase) -> Image:
+    read = [read_plane(path) for path in case.images]
+    kinds = [kind for _, kind in read]
+    if len(set(kinds)) > 1:
+        raise DatasetError(
+            f"{case.name} has {kinds.count('hu')} slices of 16 bits (Hounsfield units) and {kinds.count('picture')} of "
+            "8 bits; expected slices of one kind in a volume"
+        )
+    return Image(None, tuple(plane for plane, _ in read), kinds[0])
+
+
+def _picture_mask(values: NDArray[np.integer], structure: Structure) -> NDArray[np.bool_]:
+    """Inside where a label says so; without labels where it is drawn."""
+    return is_drawn(values) if structure.labels is None else _inside(values, structure)
 
 
 def _inside(values: NDArray[np.generic], structure: Structure) -> NDArray[np.bool_]:

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from groundglass.errors import InputNotFoundError, OptionError
 from groundglass.evaluation.cases import Image, LabelledCase, Masks, load_masks
+from groundglass.evaluation.planes import Plane
 from groundglass.evaluation.public_set import volume_key
 from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
 from groundglass.geometry import Geometry
+from groundglass.image.prepare import Kind
 from groundglass.inference.infection import segment_infection, segment_infection_2d
 from groundglass.inference.lungs import segment_lungs, segment_lungs_2d
-from groundglass.inference.scan import picture_channels, scan_channels
+from groundglass.inference.scan import scan_channels, smoothed_channels
 from groundglass.inference.segment import SliceSegmenter, threshold_level
 from groundglass.models.catalog import ModelCard
-from groundglass.volume import CTVolume, PictureSet
+from groundglass.volume import CTVolume
 
 Maps = dict[str, list[NDArray[np.uint8]]]
 """Structure -> probability of every slice, 0..255 for 0..1, laid out like masks."""
@@ -119,16 +121,16 @@ class NetworkPredictor:
         """
         if image is None:
             raise OptionError(f"{case.name} has masks but no image; give predictions instead of a model")
-        if image.pictures is not None:
-            return self._of_pictures(case, image.pictures)
+        if image.slices is not None:
+            return self._of_slices(case, image.slices, image.kind)
         assert image.scan is not None
         return self._of_scan(image.scan)
 
-    def _of_pictures(self, case: LabelledCase, pictures: PictureSet) -> Prediction:
+    def _of_slices(self, case: LabelledCase, slices: Sequence[Plane], kind: Kind) -> Prediction:
         lungs = None
         if self.lung_segmenter is not None:
-            lungs = [own["lung"] for own in picture_channels(pictures, self.lung_segmenter, progress=_silent)]
-        found = picture_channels(pictures, self.segmenter, progress=_silent, lungs=lungs)
+            lungs = [own["lung"] for own in smoothed_channels(slices, kind, self.lung_segmenter, progress=_silent)]
+        found = smoothed_channels(slices, kind, self.segmenter, progress=_silent, lungs=lungs)
         maps: Maps = {one.name: [own[one.channel or ""] for own in found] for one in self.structures}
         masks = {name: self._at_threshold(name, planes) for name, planes in maps.items()}
         if self.post_processing:

@@ -128,7 +128,7 @@ def smooth_across(planes: NDArray[np.uint8], spacing_mm: float, *, sigma_mm: flo
         before = own
 
 
-def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequence[NDArray[np.uint8]]) -> None:
+def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequence[NDArray[np.generic]]) -> None:
     """Smooth the maps of pictures that follow each other in a volume, in place.
 
     As `smooth_across`, for pictures, whose distance nobody knows: the more a picture looks like its neighbour, the more

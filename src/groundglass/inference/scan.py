@@ -253,19 +253,32 @@ def picture_channels(
     progress: Step,
     lungs: Sequence[NDArray[np.uint8]] | None = None,
 ) -> list[dict[str, NDArray[np.uint8]]]:
-    """Channel -> probability of each picture, at its own size.
+    """Channel -> probability of each picture, at its own size; see `smoothed_channels`."""
+    images = [picture.pixels for picture in pictures.slices]
+    return smoothed_channels(images, "picture", segmenter, progress=progress, lungs=lungs)
 
-    Pictures that follow each other in a volume are smoothed from one to the next (see `smooth_alike`).
+
+def smoothed_channels(
+    images: Sequence[NDArray[np.generic]],
+    kind: Kind,
+    segmenter: SliceSegmenter,
+    *,
+    progress: Step,
+    lungs: Sequence[NDArray[np.uint8]] | None = None,
+) -> list[dict[str, NDArray[np.uint8]]]:
+    """Channel -> probability of each slice, at its own size.
+
+    Slices that follow each other in a volume are smoothed from one to the next (see `smooth_alike`).
 
     Args:
-        pictures: the pictures.
+        images: (rows, columns) each.
+        kind: Hounsfield units or pictures.
         segmenter: the network.
-        progress: called with (pictures done, pictures to do).
-        lungs: lung probability of each picture, for a network that must be shown where the lungs are.
+        progress: called with (slices done, slices to do).
+        lungs: lung probability of each slice, for a network that must be shown where the lungs are.
     """
-    images = [picture.pixels for picture in pictures.slices]
     maps: list[dict[str, NDArray[np.uint8]]] = []
-    for own in slice_channels(images, "picture", segmenter, lungs=lungs):
+    for own in slice_channels(images, kind, segmenter, lungs=lungs):
         maps.append(own)
         progress(len(maps), len(images))
     smooth_alike(maps, images)

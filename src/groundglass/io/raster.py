@@ -15,6 +15,8 @@ from groundglass.io.folder import natural_order
 from groundglass.io.options import ReadOptions
 from groundglass.volume import PictureSet, Slice2D
 
+FORMATS = ("PNG", "JPEG")
+"""Photographs of two views (MPO) open as JPEG."""
 _KIND = "picture"
 _SMALLEST = 32
 _MOST_PIXELS = 64_000_000
@@ -77,8 +79,12 @@ def read_pictures(paths: list[Path], options: ReadOptions, findings: tuple[Findi
     return PictureSet(options.case, tuple(slices), (NO_HU, *findings))
 
 
-def read_slice(path: Path) -> Slice2D:
+def read_slice(path: Path, *, formats: tuple[str, ...] = FORMATS) -> Slice2D:
     """Decode one picture to 8-bit grey, upright.
+
+    Args:
+        path: the picture.
+        formats: what it may be, as Pillow names them.
 
     Raises:
         InputError: see `read_picture`.
@@ -86,7 +92,7 @@ def read_slice(path: Path) -> Slice2D:
     with no_warnings():
         with border(path, _KIND, Image.DecompressionBombError):
             try:
-                opened = Image.open(path, formats=("PNG", "JPEG", "MPO"))
+                opened = Image.open(path, formats=formats)
             except Image.DecompressionBombError:
                 raise _too_large(path, "more than 178 million") from None
         with opened as image:

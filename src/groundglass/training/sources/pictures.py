@@ -6,8 +6,9 @@ from pathlib import Path
 
 from groundglass.errors import DatasetError
 from groundglass.evaluation.pictures import DrawnSlice, DrawnVolume, drawn_volumes
+from groundglass.evaluation.planes import read_plane
 from groundglass.training.sample import CHANNELS, Sample
-from groundglass.training.sources.volume import LabelledVolume, labelled_sample, read_mask, read_plane
+from groundglass.training.sources.volume import LabelledVolume, labelled_sample, read_drawn
 
 
 def picture_volumes(folder: Path) -> list[LabelledVolume]:
@@ -41,5 +42,7 @@ def _labelled(folder: Path, volume: DrawnVolume) -> LabelledVolume:
 
 def _sample(one: DrawnSlice, group: str) -> Sample:
     image, kind = read_plane(one.image)
-    masks = {index: read_mask(one.masks[name], image.shape) for index, name in enumerate(CHANNELS) if name in one.masks}
+    masks = {
+        index: read_drawn(one.masks[name], image.shape) for index, name in enumerate(CHANNELS) if name in one.masks
+    }
     return labelled_sample(one.image.name, group, image, kind, masks)

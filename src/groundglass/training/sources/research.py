@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from groundglass.errors import DatasetError
+from groundglass.evaluation.planes import read_plane
 from groundglass.image.prepare import resize
 from groundglass.training.labels import classical_lungs
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample
@@ -60,10 +61,7 @@ def lung2d(root: Path, held_out: bool) -> Iterator[Sample]:
     for index, path in enumerate(sorted((folder / "ct").glob("*.png"))):
         if (index % HELD_OUT_LUNG2D == 0) != held_out:
             continue
-        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if stored is None:
-            raise DatasetError(f"{path} cannot be read as a 16-bit picture")
-        image = (stored.astype(np.int32) - 1024).astype(np.int16)
+        image, _ = read_plane(path)
         masks, known = _empty(image)
         masks[LUNG] = _grey(folder / "lung" / path.name) > 127
         known[LUNG] = 1

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from groundglass.errors import DatasetError
+from groundglass.evaluation.planes import Plane, is_drawn, read_mask
 from groundglass.image.prepare import Kind
 from groundglass.training.sample import CONSOLIDATION, INFECTION, LUNG, Sample, unlabelled
-
-Plane = NDArray[np.generic]
-STORED_OFFSET = 1024
-"""A 16-bit picture holds Hounsfield units plus this."""
 
 
 @dataclass(frozen=True)
@@ -70,38 +66,17 @@ def labelled_sample(name: str, group: str, image: Plane, kind: Kind, labels: dic
     return Sample(name, group, kind, image, masks, known)
 
 
-def read_plane(path: Path) -> tuple[Plane, Kind]:
-    """A picture file as grey 8-bit, or, if it has 16 bits, as Hounsfield units (value - 1024).
-
-    Raises:
-        DatasetError: It is no picture.
-    """
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if stored is None:
-        found = "is no picture" if path.is_file() else "does not exist"
-        raise DatasetError(f"{path} {found}; expected a PNG or JPG slice; correct the data set or its CSV file")
-    if stored.dtype == np.uint16 and stored.ndim == 2:
-        return (stored.astype(np.int32) - STORED_OFFSET).astype(np.int16), "hu"
-    if stored.ndim == 3:
-        stored = cv2.cvtColor(stored[..., :3], cv2.COLOR_BGR2GRAY)
-    return np.asarray(stored, dtype=np.uint8), "picture"
-
-
-def read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def read_drawn(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask picture, drawn as 0/255 or as 0/1.
 
     Raises:
-        DatasetError: It is no picture, or of another size than its slice.
+        InputError: It is no picture.
+        DatasetError: It is of another size than its slice.
     """
-    stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if stored is None:
-        found = "is no picture" if path.is_file() else "does not exist"
-        raise DatasetError(
-            f"the mask {path} {found}; expected a picture of 0/255; correct the data set or its CSV file"
-        )
+    stored = read_mask(path)
     if stored.shape != tuple(shape):
         raise DatasetError(
             f"the mask {path} has {stored.shape[1]} x {stored.shape[0]} pixels, its slice {shape[1]} x {shape[0]}; "
             "expected the same size"
         )
-    return np.asarray(stored > (127 if stored.max() > 127 else 0))
+    return is_drawn(stored)

@@ -30,7 +30,7 @@ from groundglass.training.data import Numbers  # noqa: E402
 from groundglass.training.module import SegmentationModule  # noqa: E402
 from groundglass.training.presets import load_preset  # noqa: E402
 from groundglass.training.run import TrainOptions, train  # noqa: E402
-from groundglass.training.transfer import checkpoint_at, load_start, weights_of  # noqa: E402
+from groundglass.training.transfer import checkpoint_at, load_checkpoint, weights_of  # noqa: E402
 from tests.training.pictures import TINY, tiny_preset, write_pictures  # noqa: E402
 
 OPTIONS = TrainOptions(workers=0)
@@ -165,7 +165,7 @@ def test_a_run_starts_from_the_folder_of_another(pictures: Path, tiny: Path, tmp
     first = train(load_preset(tiny), pictures, tmp_path / "first", options=TrainOptions(workers=0, steps=2))
     assert checkpoint_at(first.folder) == first.best != first.last
     own = SegmentationModule(load_preset(tiny), steps=2, period=2, seed=1).network
-    assert load_start(own, first.folder) == len(own.state_dict())
+    assert load_checkpoint(own, first.folder) == len(own.state_dict())
     for name, value in weights_of(first.best).items():
         torch.testing.assert_close(own.state_dict()[name], value)
     options = TrainOptions(workers=0, steps=2, start=first.folder)
@@ -208,7 +208,7 @@ def test_a_frozen_encoder_stays_as_it_started(pictures: Path, tiny: Path, tmp_pa
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     torch.save({"averaged": {"other.weight": torch.zeros(3, 3)}}, tmp_path / "other.pt")
     with pytest.raises(OptionError, match="same architecture"):
-        load_start(torch.nn.Linear(2, 2), tmp_path / "other.pt")
+        load_checkpoint(torch.nn.Linear(2, 2), tmp_path / "other.pt")
     (tmp_path / "text.ckpt").write_text("hello")
     with pytest.raises(OptionError, match="not a checkpoint"):
         weights_of(tmp_path / "text.ckpt")

@@ -109,7 +109,13 @@ Batch = Annotated[int | None, typer.Option(min=1, help="Slices per step.")]
 Rate = Annotated[float | None, typer.Option(help="Peak learning rate.")]
 ComputePrecision = Annotated[str | None, typer.Option(help="auto, bf16, fp16 (GPU) or fp32.")]
 TrainingSeed = Annotated[int, typer.Option(help="Source of chance; the same seed gives the same run.")]
-Start = Annotated[Path | None, typer.Option(help="Checkpoint, or folder of a run, to start from (transfer learning).")]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        help="What to start from (transfer learning): a shipped model (lungs-infection), an .onnx file with its card, "
+        "a checkpoint, or the folder of a run."
+    ),
+]
 FreezeEncoder = Annotated[
     int | None, typer.Option("--freeze-encoder", min=0, help="Epochs in which the encoder does not learn.")
 ]

@@ -62,25 +62,36 @@ class LabelledData:
 
     def of_patients_in(self, names: Iterable[str], known: Iterable[LearnedPatient] = ()) -> set[str]:
         """Names of the volumes whose patient also has one of the named volumes, or is one of those known."""
-        named = set(names)
-        patients = {volume_patient(name) for name in named} | self._recognised(tuple(known))
-        patients |= {case.patient for case in self.cases if case.name in named}
-        return {case.name for case in self.cases if {case.patient, volume_patient(case.name)} & patients}
-
-    def _recognised(self, known: tuple[LearnedPatient, ...]) -> set[str]:
-        """Patients here whose images are those of known patients, however volumes and patients are called."""
-        owner = {image: one.patient for one in known for image in one.images}
-        marks = [(case.patient, files_digest(case.images)) for case in self.cases] if owner else []
-        here = {(patient, owner[mark]) for patient, mark in marks if mark in owner}
-        # A patient's number alone proves nothing: "1" is somebody else in the next data set. It counts once an image
-        # shows that these data use the same numbers.
-        same_numbers = any(own == theirs for own, theirs in here)
-        return {own for own, _ in here} | ({one.patient for one in known} if same_numbers else set())
+        known = tuple(known)
+        here = [(case.name, case.patient, files_digest(case.images) if known else None) for case in self.cases]
+        return volumes_of_patients(here, names, known)
 
     @property
     def patients(self) -> set[str]:
         """Everyone whose volumes are here."""
         return {case.patient for case in self.cases}
+
+
+def volumes_of_patients(
+    here: Sequence[tuple[str, str, str | None]], names: Iterable[str], known: Sequence[LearnedPatient]
+) -> set[str]:
+    """Names of the volumes here whose patient also has one of the named volumes, or is one of those known.
+
+    Args:
+        here: name, patient and checksum of the images of each volume.
+        names: of volumes.
+        known: patients, recognised by their images, however volumes and patients are called.
+    """
+    named = set(names)
+    patients = {volume_patient(name) for name in named} | {patient for name, patient, _ in here if name in named}
+    owner = {image: one.patient for one in known for image in one.images}
+    same = {(patient, owner[mark]) for _, patient, mark in here if mark in owner}
+    patients |= {own for own, _ in same}
+    # A patient's number alone proves nothing: "1" is somebody else in the next data set. It counts once an image
+    # shows that these data use the same numbers.
+    if any(own == theirs for own, theirs in same):
+        patients |= {one.patient for one in known}
+    return {name for name, patient, _ in here if {patient, volume_patient(name)} & patients}
 
 
 def read_data(path: Path, *, structure: str = "infection") -> LabelledData:

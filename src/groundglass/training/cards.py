@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +12,15 @@ from typing import TYPE_CHECKING
 from groundglass import __version__
 from groundglass.models.catalog import LearnedPatient, Metric, ModelCard
 from groundglass.training.export import export
+from groundglass.training.material import Material, seen_before
 from groundglass.training.presets.model import Preset
+from groundglass.training.transfer import Start
 
 if TYPE_CHECKING:
     from groundglass.training.cache import CachedVolume
-    from groundglass.training.material import Material
     from groundglass.training.module import SegmentationModule
+
+logger = logging.getLogger(__name__)
 
 FEW = 30
 """Cases that a card lists one by one."""
@@ -25,7 +30,9 @@ LICENCE = (
 )
 
 
-def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Metric, ...]) -> ModelCard:
+def run_card(
+    preset: Preset, material: Material, weights: int, metrics: tuple[Metric, ...], start: Start | None = None
+) -> ModelCard:
     """The card of a finished run.
 
     Args:
@@ -33,6 +40,7 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         material: What it learned from.
         weights: Number of weights of the network.
         metrics: Validation Dice.
+        start: What it started from; its patients count as learned from.
     """
     channels = ", ".join(preset.channels)
     seen = _seen(preset, material)
@@ -44,7 +52,7 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         )
     if preset.schedule.keep == "best" and metrics:
         limits.append("The checkpoint was chosen by the validation Dice on this card, which is therefore optimistic.")
-    return ModelCard(
+    card = ModelCard(
         name=preset.name,
         task=f"{channels} in axial chest CT slices",
         architecture=f"{preset.network.kind}, {weights / 1e6:.1f} million weights, stored as float16; preset "
@@ -68,6 +76,26 @@ def run_card(preset: Preset, material: Material, weights: int, metrics: tuple[Me
         limits=tuple(limits),
         learned_from=tuple(sorted({volume.name for volume in seen})),
         learned_patients=_patients(seen, material),
+    )
+    return card if start is None else _started(card, start)
+
+
+def _started(card: ModelCard, start: Start) -> ModelCard:
+    """The card of a network that started from another one, with what that one has learned from."""
+    before = start.card
+    if before is None:
+        unknown = f"Started from {start.weights.name}, which has no card: what it learned from is not listed here."
+        return replace(card, limits=(*card.limits, unknown))
+    images: dict[str, set[str]] = defaultdict(set)
+    for one in (*before.learned_patients, *card.learned_patients):
+        images[one.patient].update(one.images)
+    origin = f"Started from '{before.name}' of {before.date} (SHA-256 {before.sha256[:12]}), which learned from: "
+    return replace(
+        card,
+        trained_on=(*card.trained_on, origin + "; ".join(before.trained_on)),
+        learned_from=tuple(sorted({*before.learned_from, *card.learned_from})),
+        learned_patients=tuple(LearnedPatient(patient, tuple(sorted(images[patient]))) for patient in sorted(images)),
+        licence=card.licence if before.licence == card.licence else f"{card.licence} {before.name}: {before.licence}",
     )
 
 
@@ -105,13 +133,25 @@ def validation_metrics(case_dice: dict[str, dict[str, float]]) -> tuple[Metric, 
     )
 
 
-def export_run(module: SegmentationModule, folder: Path, material: Material) -> ModelCard:
+def export_run(module: SegmentationModule, folder: Path, material: Material, start: Start | None = None) -> ModelCard:
     """Exports the kept weights of a run with their card, verified against the network.
+
+    Validation volumes from which the network that the run started from has learned are not scored on the card.
 
     Raises:
         TrainingError: The exported file and the network disagree.
         OutputError: The folder cannot be written.
     """
     weights = sum(weight.numel() for weight in module.averaged.parameters())
-    card = run_card(module.preset, material, weights, validation_metrics(module.case_dice))
+    known = seen_before(start.card if start else None, material.watch, material)
+    if known:
+        logger.warning(
+            "not on the card: the Dice of validation volumes that the start has learned from (%s)",
+            ", ".join(sorted(known)),
+        )
+    judged = {
+        channel: {name: dice for name, dice in cases.items() if name not in known}
+        for channel, cases in module.case_dice.items()
+    }
+    card = run_card(module.preset, material, weights, validation_metrics(judged), start)
     return export(module.averaged, card, folder)

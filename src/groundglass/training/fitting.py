@@ -19,13 +19,13 @@ from groundglass.progress import Progress
 from groundglass.training.callbacks import BEST, LAST, History
 from groundglass.training.cards import export_run
 from groundglass.training.curve import draw_curve
-from groundglass.training.material import Material, gather
+from groundglass.training.material import Material, check_start, gather
 from groundglass.training.module import SegmentationModule
 from groundglass.training.presets import describe_problems
 from groundglass.training.presets.model import Preset
 from groundglass.training.run import SETTINGS, TrainedRun, TrainOptions, is_first_process
-from groundglass.training.trainer import learning_setup, lengths, loaders, make_trainer
-from groundglass.training.transfer import load_start
+from groundglass.training.trainer import learning_setup, lengths, loaders, make_trainer, some_pictures
+from groundglass.training.transfer import Start, find_start, load_start
 
 logger = logging.getLogger(__name__)
 WRITTEN = (LAST, BEST, SETTINGS, "log.csv", "curve.png")
@@ -72,10 +72,13 @@ def fit_preset(
         if is_first_process():
             _remove_leftovers(run)
     described = _described(preset, folds, options)
-    start = _resume_point(run, described, resume)
+    resumed = _resume_point(run, described, resume)
+    start = None if options.start is None else find_start(options.start)
     material = gather(preset, data, options.cache or run / "cache", folds=folds, options=options, progress=progress)
     described["data"] = material.digest
     if start is not None:
+        check_start(start.card, material)
+    if resumed is not None:
         _require_same_data(run, data, material.digest)
     steps, period, once = lengths(preset, material.slices)
     with learning_setup(options):
@@ -83,17 +86,17 @@ def fit_preset(
             preset, steps=steps, period=period, seed=options.seed, groups=tuple(v.name for v in material.watch)
         )
         module.epoch_steps = once if preset.schedule.epochs else period
-        if options.start is not None and start is None:
-            load_start(module.network, options.start)
+        if start is not None and resumed is None:
+            load_start(module.network, start, lambda: some_pictures(preset, material, options.seed))
             module.averaged.load_state_dict(module.network.state_dict())
         history = History(run / "log.csv")
         trainer = make_trainer(module, run, history, options=options, progress=progress, watched=bool(material.watch))
-        if start is not None and (ended := _ended_early(start)) is not None:
+        if resumed is not None and (ended := _ended_early(resumed)) is not None:
             logger.info("the run stopped at step %d, because its validation did not improve any more", ended * period)
             trainer.fit_loop.max_epochs = ended
         atomic_write_bytes(run / SETTINGS, (json.dumps(described, indent=2) + "\n").encode())
-        trainer.fit(module, *loaders(module, material, options, trainer), ckpt_path=start, weights_only=True)
-    return finish(module, run, history, material, trainer)
+        trainer.fit(module, *loaders(module, material, options, trainer), ckpt_path=resumed, weights_only=True)
+    return finish(module, run, history, material, trainer, start)
 
 
 def _remove_leftovers(run: Path) -> None:
@@ -166,7 +169,12 @@ def _ended_early(checkpoint: Path) -> int | None:
 
 
 def finish(
-    module: SegmentationModule, run: Path, history: History, material: Material, trainer: lightning.Trainer
+    module: SegmentationModule,
+    run: Path,
+    history: History,
+    material: Material,
+    trainer: lightning.Trainer,
+    start: Start | None = None,
 ) -> TrainedRun:
     """Exports the weights that the preset keeps, with card and curve; other processes only wait for the first."""
     last = run / LAST
@@ -178,7 +186,7 @@ def finish(
     if trainer.is_global_zero:
         draw_curve(history.rows, run / "curve.png", name)
         module.case_dice = history.cases.get(kept.name, {})
-        export_run(module, folder, material)
+        export_run(module, folder, material, start)
     means = [sum(cases.values()) / len(cases) for cases in history.cases.get(kept.name, {}).values() if cases]
     return TrainedRun(
         folder=run,

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from groundglass.errors import DatasetError
+from groundglass.errors import DatasetError, LeakageError
+from groundglass.evaluation.layouts import volumes_of_patients
 from groundglass.io.digest import files_digest
+from groundglass.models.catalog import ModelCard
 from groundglass.progress import Progress
 from groundglass.training.cache import CachedVolume, cached
 from groundglass.training.presets.model import Preset
@@ -30,11 +32,13 @@ class Material:
         sources: Volumes to learn from, by source.
         watch: Volumes to validate on.
         images: Volume -> checksum of its image files, where it has any.
+        test: Volumes that the network is to be scored on afterwards.
     """
 
     sources: dict[str, list[CachedVolume]]
     watch: list[CachedVolume]
     images: Mapping[str, str] = field(default_factory=dict)
+    test: list[CachedVolume] = field(default_factory=list)
 
     @property
     def learn(self) -> list[CachedVolume]:
@@ -80,15 +84,16 @@ def gather(
     sources: dict[str, list[CachedVolume]] = {source: [] for source in found}
     for volume in learn:
         sources[source_of[volume.name]].append(prepared[volume.name])
-    marks = {volume.name: files_digest(volume.images) for volume in (*learn, *watch)}
+    marks = {volume.name: files_digest(volume.images) for volume in (*learn, *watch, *test)}
     kept = _with_slices([prepared[volume.name] for volume in watch])
-    material = Material(sources, kept, {name: mark for name, mark in marks.items() if mark is not None})
+    images = {name: mark for name, mark in marks.items() if mark is not None}
+    material = Material(sources, kept, images, [prepared[volume.name] for volume in test])
     if not material.slices:
         raise DatasetError(f"no slice of {data} is left after the preparation; see the preset's steps")
     if watch:
         _require_judged(preset, watch, kept)
     check_leaks(material.learn, material.watch)
-    _check_test(material, [prepared[volume.name] for volume in test])
+    _check_test(material)
     logger.info("learning from %d slices; %s", material.slices, _watched(kept))
     return material
 
@@ -132,8 +137,31 @@ def _require_judged(preset: Preset, asked: Sequence[LabelledVolume], kept: Seque
         logger.info("no volume to validate on has all of %s labelled: not validated", ", ".join(missing))
 
 
-def _check_test(material: Material, test: Sequence[CachedVolume]) -> None:
+def seen_before(card: ModelCard | None, volumes: Sequence[CachedVolume], material: Material) -> set[str]:
+    """Names of the volumes from whose patients a network has learned; none where nothing says what it learned from."""
+    if card is None:
+        return set()
+    here = [(volume.name, volume.patient, material.images.get(volume.name)) for volume in volumes]
+    return volumes_of_patients(here, card.learned_from, card.learned_patients)
+
+
+def check_start(card: ModelCard | None, material: Material) -> None:
+    """Refuses a start from a network that has learned from patients whom the new one is to be scored on.
+
+    Raises:
+        LeakageError: Names the volumes.
+    """
+    if leaked := sorted(seen_before(card, material.test, material)):
+        assert card is not None
+        raise LeakageError(
+            f"the network '{card.name}' that the run starts from has learned from patients that are scored afterwards "
+            f"({_few(leaked)}); start from one that has not seen them"
+        )
+
+
+def _check_test(material: Material) -> None:
     """Refuses a run that has seen what its network is to be scored on."""
+    test = material.test
     scored = {volume.name for volume in test}
     check_leaks(material.learn, test, ("learned from", "scored afterwards"))
     # A preset that chooses nothing by its validation may well watch the fold that is scored.

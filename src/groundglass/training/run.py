@@ -27,7 +27,8 @@ class TrainOptions:
         rate: Peak learning rate.
         precision: ``auto``, ``bf16``, ``fp16`` or ``fp32``.
         seed: Source of chance.
-        start: Checkpoint, or folder of a run, whose weights the run starts from (transfer learning).
+        start: Where the run takes its first weights (transfer learning): a shipped model by its name, an .onnx file
+            with its card, a checkpoint, or the folder of a run.
         freeze_encoder: Epochs in which the encoder does not learn.
         devices: GPUs, or processes on a CPU, of each node (DDP).
         nodes: Computers (DDP).

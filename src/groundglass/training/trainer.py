@@ -130,6 +130,13 @@ def _callbacks(
     return [*callbacks, last]
 
 
+def some_pictures(preset: Preset, material: Material, seed: int, count: int = 64) -> torch.Tensor:
+    """Examples of what is learned from, uint8 (count, 1, size, size)."""
+    size = preset.sizes[-1]
+    drawn = TrainingSlices(preset, material.sources, Plan(count, (size,), 0), seed)
+    return torch.stack([drawn[number][0] for number in range(count)])
+
+
 def loaders(
     module: SegmentationModule, material: Material, options: TrainOptions, trainer: lightning.Trainer
 ) -> tuple[DataLoader[Any], DataLoader[Any] | None]:

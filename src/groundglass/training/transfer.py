@@ -6,16 +6,74 @@ import json
 import logging
 import pickle
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from groundglass.errors import OptionError
+from groundglass.errors import ModelError, OptionError
+from groundglass.models.catalog import ModelCard, available
+from groundglass.models.place import card_at
 from groundglass.training.callbacks import BEST, LAST
+from groundglass.training.folded import load_folded
 from groundglass.training.run import SETTINGS
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from.
+
+    Attributes:
+        weights: A checkpoint, or an exported network (.onnx).
+        card: What the network is and has learned from; None where nothing says so.
+    """
+
+    weights: Path
+    card: ModelCard | None
+
+
+def find_start(place: Path) -> Start:
+    """What a run may start from, by its place.
+
+    Args:
+        place: The name of a shipped model, an .onnx file with its card, a checkpoint, or the folder of a run.
+
+    Raises:
+        OptionError, ModelError: There is nothing of that kind.
+    """
+    if str(place) in available() or place.suffix == ".onnx":
+        card = card_at(place)
+        return Start(card.verify(), card)
+    checkpoint = checkpoint_at(place)
+    try:
+        return Start(checkpoint, card_at(checkpoint.parent))
+    except ModelError:
+        return Start(checkpoint, None)
+
+
+def load_start(network: nn.Module, start: Start, pictures: Callable[[], Tensor]) -> int:
+    """Copies every weight that fits; a head of other channels starts anew.
+
+    Args:
+        network: What is to start.
+        start: Where from.
+        pictures: Gives pictures (n, 1, size, size) like those that will be learned from, for an exported network.
+
+    Returns:
+        How many weights were copied; of an exported network how many convolutions.
+
+    Raises:
+        OptionError: Nothing fits.
+    """
+    if start.weights.suffix != ".onnx":
+        return load_checkpoint(network, start.weights)
+    copied = load_folded(network, start.weights, pictures().float())
+    logger.info("started from %s: %d convolutions", start.weights, copied)
+    return copied
 
 
 def checkpoint_at(place: Path) -> Path:
@@ -64,7 +122,7 @@ def weights_of(checkpoint: Path) -> dict[str, Tensor]:
     return own or weights
 
 
-def load_start(network: nn.Module, checkpoint: Path) -> int:
+def load_checkpoint(network: nn.Module, checkpoint: Path) -> int:
     """Copies every weight that fits by name and shape; a head of other channels starts anew.
 
     Args:

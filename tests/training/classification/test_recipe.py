@@ -94,7 +94,7 @@ def test_what_cannot_start_it_is_refused(tmp_path: Path) -> None:
         start_encoder(LiteClassifier(pretrained=False), str(tmp_path / "nothing.ckpt"), pictures())
     layer = torch.nn.Conv2d(1, 4, 3)
     torch.onnx.export(layer, (torch.zeros(1, 1, 8, 8),), str(tmp_path / "other.onnx"), dynamo=False)
-    with pytest.raises(OptionError, match="not those of EfficientNet-lite0"):
+    with pytest.raises(OptionError, match="not those of this LiteEncoder"):
         start_encoder(LiteClassifier(pretrained=False), str(tmp_path / "other.onnx"), pictures())
 
 

@@ -267,14 +267,32 @@ def test_folds_start_from_an_earlier_cross_validation(
     plan, other = plan_folds(read_data(slices), slices, tmp_path / "run", OPTIONS)
     known = {"fold-0": card(0, plan.others), "fold-1": card(1, plan.others)}
     monkeypatch.setattr(crossval_models, "card_at", lambda place: known[Path(place).parent.name])
-    with pytest.raises(OptionError, match=r"no checkpoint .*fold-0"):
+    with pytest.raises(OptionError, match="nothing to start from at"):
         start_of_fold(tmp_path / "first", plan)
     for fold in known:
         (tmp_path / "first" / fold / "training").mkdir(parents=True)
+    with pytest.raises(OptionError, match=r"no checkpoint .*fold-0"):
+        start_of_fold(tmp_path / "first", plan)
+    for fold in known:
         (tmp_path / "first" / fold / "training" / "last.ckpt").touch()
     assert start_of_fold(tmp_path / "first", plan).parent.parent.name == "fold-0"
     with pytest.raises(OptionError, match="learned from patients of fold 1"):
         start_of_fold(tmp_path / "first", other)
+
+
+def test_every_fold_may_start_from_one_network_that_has_seen_nobody(slices: Path, tmp_path: Path) -> None:
+    shipped = Path("lungs-infection")
+    for plan in plan_folds(read_data(slices), slices, tmp_path / "run", OPTIONS):
+        assert start_of_fold(shipped, plan) == shipped
+    table = (slices / "slices.csv").read_text()
+    (slices / "slices.csv").write_text(table.replace("alpha_1,alpha", "coronacases_001,alpha"))
+    first, second = plan_folds(read_data(slices), slices, tmp_path / "run", OPTIONS)
+    with pytest.raises(OptionError, match="learned from patients of fold 0"):
+        start_of_fold(shipped, first)
+    assert start_of_fold(shipped, second) == shipped
+    (tmp_path / "loose.ckpt").touch()
+    with pytest.raises(OptionError, match=r"loose\.ckpt has no card, so nobody knows"):
+        start_of_fold(tmp_path / "loose.ckpt", second)
 
 
 def test_networks_find_their_folds(slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from groundglass.cli.main import main
 from groundglass.errors import LeakageError, ModelError, OptionError
-from groundglass.models.catalog import SEGMENTATION, load_card
+from groundglass.models.catalog import CLASSIFIER, SEGMENTATION, load_card
 from groundglass.training.export import to_onnx
 from groundglass.training.folded import load_folded
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
@@ -92,6 +92,18 @@ def test_a_start_is_found_by_run_and_by_checkpoint(pictures: Path, tiny: Path, t
     assert find_start(loose).card is None
     with pytest.raises(ModelError, match="no model at"):
         find_start(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("lungs-infecton", r"nothing to start from at lungs-infecton; expected a shipped model"),
+        (CLASSIFIER, "classifier"),
+    ],
+)
+def test_what_is_no_start_is_refused_before_anything_is_read(place: str, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        find_start(Path(place))
 
 
 def test_a_card_names_what_the_start_learned_from(

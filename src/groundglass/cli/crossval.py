@@ -83,7 +83,10 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Steps of each training instead of the preset's.")] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="Folder of an earlier cross-validation: each fold starts from its network of that fold."),
+        typer.Option(
+            help="Folder of an earlier cross-validation: each fold starts from its network of that fold; or one "
+            "network that has seen nobody of these data, such as lungs-infection."
+        ),
     ] = None,
     coverage: Annotated[
         float, typer.Option(min=0.5, max=0.99, help="Of new patients, by the interval of the involvement.")

@@ -16,6 +16,7 @@ from groundglass.training.crossval import FoldModel, require_unseen
 from groundglass.training.crossval_splits import FoldPlan
 from groundglass.training.presets import Preset
 from groundglass.training.run import TrainOptions, train
+from groundglass.training.transfer import find_start
 
 TRAINING = "training"
 
@@ -29,7 +30,8 @@ def trained(
         preset: what to train.
         options: what the runs change of it.
         progress: called with (stage, done, total).
-        start: folder of an earlier cross-validation; each fold starts from the network that left the same fold out.
+        start: folder of an earlier cross-validation, of which each fold starts from the network that left the same fold
+            out; or one network that has seen no patient of these data.
     """
 
     def model_of(plan: FoldPlan) -> ModelCard:
@@ -48,11 +50,20 @@ def trained(
 
 
 def start_of_fold(start: Path, plan: FoldPlan) -> Path:
-    """The checkpoint that the network of a fold starts from: of the same fold of an earlier cross-validation.
+    """What the network of a fold starts from: that of the same fold of an earlier cross-validation, or one for all.
 
     Raises:
-        OptionError: there is none, or it has learned from a patient of the fold.
+        OptionError: there is none, it has learned from a patient of the fold, or nothing says what it learned from.
     """
+    if not any(start.glob("fold-*")):
+        found = find_start(start)
+        if found.card is None:
+            raise OptionError(
+                f"{found.weights} has no card, so nobody knows whether it has seen the patients to be scored; expected "
+                "a network with its card"
+            )
+        require_unseen(found.card, plan, "patients")
+        return start
     folder = start / f"fold-{plan.fold}" / TRAINING
     checkpoint = folder / LAST
     if not checkpoint.is_file():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from groundglass.errors import ModelError, OptionError
-from groundglass.models.catalog import ModelCard, available
+from groundglass.models.catalog import SEGMENTATION, ModelCard, available
 from groundglass.models.place import card_at
 from groundglass.training.callbacks import BEST, LAST
 from groundglass.training.folded import load_folded
@@ -47,8 +47,15 @@ def find_start(place: Path) -> Start:
     """
     if str(place) in available() or place.suffix == ".onnx":
         card = card_at(place)
+        if card.classifier is not None:
+            raise OptionError(f"{place} is a classifier; expected a network that segments, to start from")
         return Start(card.verify(), card)
     checkpoint = checkpoint_at(place)
+    if not checkpoint.is_file():
+        raise OptionError(
+            f"nothing to start from at {place}; expected a shipped model ({SEGMENTATION}), an .onnx file with its "
+            "card, a run's best.ckpt or last.ckpt, or the folder of a run"
+        )
     try:
         return Start(checkpoint, card_at(checkpoint.parent))
     except ModelError:

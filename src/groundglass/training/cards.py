@@ -13,7 +13,7 @@ from groundglass import __version__
 from groundglass.models.catalog import LearnedPatient, Metric, ModelCard
 from groundglass.training.export import export
 from groundglass.training.material import Material, seen_before
-from groundglass.training.presets.model import Preset
+from groundglass.training.presets.model import LiteNetwork, Network, Preset
 from groundglass.training.transfer import Start
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run_card(
     card = ModelCard(
         name=preset.name,
         task=f"{channels} in axial chest CT slices",
-        architecture=f"{preset.network.kind}, {weights / 1e6:.1f} million weights, stored as float16; preset "
+        architecture=f"{_kind(preset.network)}, {weights / 1e6:.1f} million weights, stored as float16; preset "
         f"'{preset.name}' of groundglass {__version__}",
         file=f"{preset.name}.onnx",
         sha256="",
@@ -78,6 +78,10 @@ def run_card(
         learned_patients=_patients(seen, material),
     )
     return card if start is None else _started(card, start)
+
+
+def _kind(network: Network) -> str:
+    return f"{network.kind} ({network.encoder})" if isinstance(network, LiteNetwork) else network.kind
 
 
 def _started(card: ModelCard, start: Start) -> ModelCard:

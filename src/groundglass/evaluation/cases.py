@@ -16,6 +16,7 @@ from groundglass.evaluation.label_maps import over_scan, read_labels, same_place
 from groundglass.evaluation.planes import Plane, is_drawn, read_mask, read_plane
 from groundglass.evaluation.structures import INFECTION, LUNGS, Structure
 from groundglass.geometry import Geometry
+from groundglass.image.lung_view import LUNG_WINDOW, as_grey
 from groundglass.image.prepare import Kind, window_to_uint8
 from groundglass.io.read import read_input
 from groundglass.volume import CTVolume
@@ -26,7 +27,6 @@ Planes = list[NDArray[np.bool_]]
 """Masks of the slices of a volume, [row, column] each, row 0 anterior and column 0 the patient's right; of a scan from
 the feet to the head."""
 
-SHOWN_HU = (-1250.0, 250.0)
 INFECTED = 3
 """Infection in a map that shows lungs and infection together; 1 and 2 are the lungs."""
 
@@ -115,11 +115,9 @@ class Image:
     def shown(self, index: int) -> NDArray[np.uint8]:
         """One slice as 8-bit grey [row, column]; HU from -1250 to 250."""
         if self.slices is not None:
-            plane, in_hu = self.slices[index], self.kind == "hu"
-        else:
-            assert self.scan is not None
-            plane, in_hu = self.scan.axial(index), self.scan.units == "HU"
-        return window_to_uint8(plane, *(SHOWN_HU if in_hu else (0.0, 255.0)))
+            return as_grey(self.slices[index])
+        assert self.scan is not None
+        return window_to_uint8(self.scan.axial(index), *(LUNG_WINDOW if self.scan.units == "HU" else (0.0, 255.0)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,7 +128,7 @@ def smooth_across(planes: NDArray[np.uint8], spacing_mm: float, *, sigma_mm: flo
         before = own
 
 
-def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequence[NDArray[np.generic]]) -> None:
+def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequence[NDArray[np.uint8]]) -> None:
     """Smooth the maps of pictures that follow each other in a volume, in place.
 
     As `smooth_across`, for pictures, whose distance nobody knows: the more a picture looks like its neighbour, the more
@@ -155,7 +155,7 @@ def smooth_alike(maps: Sequence[dict[str, NDArray[np.uint8]]], pictures: Sequenc
             before = own
 
 
-def runs_alike(slices: Sequence[NDArray[np.generic]]) -> list[range]:
+def runs_alike(slices: Sequence[NDArray[np.uint8]]) -> list[range]:
     """Numbers of the slices that follow each other in a volume, one run per volume; see `smooth_alike`.
 
     Args:
@@ -165,14 +165,14 @@ def runs_alike(slices: Sequence[NDArray[np.generic]]) -> list[range]:
     return [range(start, end) for start, end in pairwise([0, *ends, len(slices)])] if slices else []
 
 
-def _weights(slices: Sequence[NDArray[np.generic]]) -> list[float]:
+def _weights(slices: Sequence[NDArray[np.uint8]]) -> list[float]:
     """How much each slice and the next count for each other; 0 where both are of different sizes."""
     small = [_thumbnail(one) for one in slices]
     same = [one.shape == two.shape for one, two in pairwise(slices)]
     return [_weight(*two) if fits else 0.0 for fits, two in zip(same, pairwise(small), strict=True)]
 
 
-def _thumbnail(picture: NDArray[np.generic]) -> NDArray[np.float32]:
+def _thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A small copy of a picture with mean 0 and length 1; zeros where it is of one grey."""
     small = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
     small -= small.mean()

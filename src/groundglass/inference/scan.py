@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundglass.analysis import ModelRecord
-from groundglass.image.lung_view import Box
+from groundglass.image.lung_view import Box, as_grey
 from groundglass.image.prepare import Kind
 from groundglass.image.spatial import SquareField, fill_between, slices_to_look_at, smooth_across, smooth_alike
 from groundglass.inference.classify import SliceClassifier
@@ -281,7 +281,8 @@ def smoothed_channels(
     for own in slice_channels(images, kind, segmenter, lungs=lungs):
         maps.append(own)
         progress(len(maps), len(images))
-    smooth_alike(maps, images)
+    # How much neighbours resemble each other was measured on pictures.
+    smooth_alike(maps, [as_grey(image) for image in images])
     return maps
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from groundglass.image.lung_view import Box, lung_box, shows_lungs
+from groundglass.image.lung_view import Box, as_grey, lung_box, shows_lungs
 from groundglass.image.prepare import COARSE, Kind, Preprocessing
 from groundglass.image.spatial import runs_alike
 from groundglass.inference.segment import SliceSegmenter
@@ -90,7 +90,9 @@ def look_first(images: Sequence[NDArray[np.generic]], kind: Kind, segmenter: Sli
     recipe, channels = segmenter.card.preprocessing, segmenter.card.channels
     if recipe.zoom <= 1.0 or recipe.needs_lungs or "lung" not in channels:
         return FirstLook([None] * len(images), {})
-    runs = [(run, run[:: max(1, len(run) // LOOKED_AT)]) for run in runs_alike(images)]
+    # As pictures: what scanners store around their field of view would make all slices in Hounsfield units alike.
+    grey = [as_grey(image) for image in images]
+    runs = [(run, run[:: max(1, len(run) // LOOKED_AT)]) for run in runs_alike(grey)]
     numbers = [number for _, some in runs for number in some]
     found = dict(zip(numbers, segmenter.stream((images[number] for number in numbers), kind=kind), strict=True))
     boxes: list[Box | None] = []

@@ -43,7 +43,7 @@ def table(output: Path) -> list[dict[str, str]]:
 def test_one_bad_case_among_good_ones_ends_nothing(tmp_path: Path) -> None:
     cases = {"a": "ok", "b": "refuse", "c": "ok", "d": "fault", "e": "hang", "f": "die", "g": "fill", "h": "ok"}
     inputs, recorder = write_cases(tmp_path / "in", **cases), Recorder()
-    summary = fake_batch(inputs, tmp_path / "out", recorder, seconds=3.0, memory_mb=550.0, attempts=2)
+    summary = fake_batch(inputs, tmp_path / "out", recorder, seconds=10.0, memory_mb=550.0, attempts=2)
     kinds = {entry.case.name: entry.outcome.kind for entry in summary.failures if entry.outcome}
     assert kinds == {"b": "NotCTError", "d": "KeyError", "e": TIMED_OUT, "f": WORKER_LOST, "g": OVER_MEMORY}
     assert summary.counts == {"done": 3, "failed": 5}

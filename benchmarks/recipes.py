@@ -46,6 +46,8 @@ RECIPES: dict[str, Changes] = {
     "plain U-Net, 16 to 256 channels": {"network": {"kind": "unet", "features": [16, 32, 64, 128, 256]}},
     "decoder half as wide": {"network": {"decoder": [48, 32, 20, 12]}},
     "decoder twice as wide": {"network": {"decoder": [192, 128, 80, 48]}},
+    "decoder twice as wide, another seed": {"network": {"decoder": [192, 128, 80, 48]}, "seed": 1},
+    "decoder four times as wide": {"network": {"decoder": [384, 256, 160, 96]}},
     "128 pixels": {"sizes": [128]},
     "256 pixels": {"sizes": [256]},
     "loss: cross-entropy": {"loss": {"name": "bce"}},

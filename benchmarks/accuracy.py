@@ -19,6 +19,7 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import nibabel
@@ -150,7 +151,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 
-def pooled_dice(truth: Iterable[NDArray[np.generic]], found: Masks) -> float:
+def pooled_dice(truth: Iterable[NDArray[Any]], found: Masks) -> float:
     """Dice over all pixels of several masks together; 1 if all are empty."""
     both = sizes = 0
     for one, other in zip(truth, found, strict=True):

@@ -48,6 +48,8 @@ RECIPES: dict[str, Changes] = {
     "decoder twice as wide": {"network": {"decoder": [192, 128, 80, 48]}},
     "decoder twice as wide, another seed": {"network": {"decoder": [192, 128, 80, 48]}, "seed": 1},
     "decoder four times as wide": {"network": {"decoder": [384, 256, 160, 96]}},
+    "low prior of every class": {"network": {"prior": 0.05}},
+    "low prior of every class, another seed": {"network": {"prior": 0.05}, "seed": 1},
     "128 pixels": {"sizes": [128]},
     "256 pixels": {"sizes": [256]},
     "loss: cross-entropy": {"loss": {"name": "bce"}},

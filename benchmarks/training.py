@@ -1,8 +1,9 @@
-"""Speed of training: the gradients of depthwise convolutions, and whole training steps, against PyTorch's own.
+"""Speed of training: the gradients of some convolutions, and whole training steps, against PyTorch's own.
 
     python benchmarks/training.py [--threads N] [--json FILE]
 
 - gradient: each depthwise convolution of an EfficientNet-lite0 at 256x256 that `quicken_depthwise` replaces.
+- up: forward and gradients of the widest transposed convolution of the U-Net presets (`quicken_doubling`).
 - step: forward, backward and AdamW of whole networks, with and without.
 
 CPU milliseconds of one thread by default (they hardly depend on what else runs), bf16 where the processor has it.
@@ -15,6 +16,7 @@ import copy
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,10 +24,14 @@ from torch import Tensor, nn
 
 from groundglass.training.arithmetic import bf16_is_fast
 from groundglass.training.classification.nets.build import build
+from groundglass.training.nets import build_network
 from groundglass.training.nets.depthwise import DepthwiseConv2d, quicken_depthwise
+from groundglass.training.nets.doubling import quicken_doubling
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
+from groundglass.training.presets import load_preset
 
 BATCH = 8
+SEGMENTATION = {"infection-unet": 224, "lungs-bcdunet": 96, "lungs-infection-mobilenetv2": 224}
 Row = dict[str, str | float]
 
 
@@ -42,6 +48,8 @@ def main() -> None:
     rows = [
         *gradients(unet, 256),
         step("lungs-infection, 256", unet, 256),
+        up(64, 112),
+        *(step(f"{name}, {size}", preset_network(name), size) for name, size in SEGMENTATION.items()),
         step("threeclass-lite, 224", build("efficientnet-lite0", 3), 224),
         step("threeclass-efficientnet-b0, 224", build("efficientnet-b0", 3), 224),
     ]
@@ -81,6 +89,28 @@ def backward(network: nn.Module, images: Tensor) -> float:
     return cpu_ms(lambda: torch.autograd.grad(found, wanted, torch.ones_like(found), retain_graph=True))
 
 
+def up(channels: int, side: int) -> Row:
+    """A transposed convolution of 2 x 2, forward and backward."""
+    plain = nn.Sequential(nn.ConvTranspose2d(channels, channels, 2, 2)).train()
+    quick = copy.deepcopy(plain)
+    quicken_doubling(quick)
+    images = torch.rand(BATCH, channels, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def learn(network: nn.Module) -> None:
+        with arithmetic():
+            found = network(images)
+        torch.autograd.grad(found, [images, *network.parameters()], torch.ones_like(found))
+
+    times = [cpu_ms(partial(learn, network)) for network in (plain, quick)]
+    return row(f"2x2 up, {channels} channels, {side}x{side}", *times)
+
+
+def preset_network(name: str) -> nn.Module:
+    """The network of a segmentation preset."""
+    preset = load_preset(name)
+    return build_network(preset.network, len(preset.channels))
+
+
 def step(name: str, network: nn.Module, size: int) -> Row:
     """A whole training step with PyTorch's own gradients and with ours."""
     times = []
@@ -88,6 +118,7 @@ def step(name: str, network: nn.Module, size: int) -> Row:
         own = copy.deepcopy(network).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if quick:
             quicken_depthwise(own)
+            quicken_doubling(own)
         optimiser, images = torch.optim.AdamW(own.parameters()), pictures(size)
 
         def update(own: nn.Module = own, optimiser: torch.optim.Optimizer = optimiser, images: Tensor = images) -> None:

@@ -10,21 +10,11 @@ torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from torch import nn  # noqa: E402
 
 from groundglass.training.nets.depthwise import SLOW, DepthwiseConv2d, quicken_depthwise  # noqa: E402
 from groundglass.training.nets.unet import LiteEncoder  # noqa: E402
-
-
-def gradients(network: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a network gives, and the gradients of a loss of it, of the images too."""
-    images = images.clone().requires_grad_()
-    found = network(images)
-    network.zero_grad()
-    (found.float() * torch.arange(found.numel()).reshape(found.shape).float().sin()).sum().backward()
-    assert images.grad is not None
-    every = {name: one.grad.clone() for name, one in network.named_parameters() if one.grad is not None}
-    return found.detach(), {**every, "images": images.grad}
+from tests.training.gradients import gradients  # noqa: E402
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import nn
 
-from groundglass.training.presets.model import BCDUNetwork, LiteNetwork, MobileNetV2Network, Network, UNetNetwork
+from groundglass.training.presets.model import (
+    UNDECIDED,
+    BCDUNetwork,
+    LiteNetwork,
+    MobileNetV2Network,
+    Network,
+    UNetNetwork,
+)
 
 
 def build_network(config: Network, outputs: int) -> nn.Module:
-    """The network of a preset, with an attribute ``encoder``.
+    """The network of a preset, with attributes ``encoder`` and ``head``, its last convolution.
 
     Args:
         config: Architecture.
         outputs: Output channels, each an independent sigmoid.
     """
+    network = _build(config, outputs)
+    if config.prior != UNDECIDED:
+        bias = torch.as_tensor(network.get_parameter("head.bias"))
+        nn.init.constant_(bias, math.log(config.prior / (1.0 - config.prior)))
+    return network
+
+
+def _build(config: Network, outputs: int) -> nn.Module:
     if isinstance(config, UNetNetwork):
         from groundglass.training.nets.classic import ClassicUNet
 

@@ -24,12 +24,21 @@ class ClassicUNet(nn.Module):
             dropout=config.dropout,
             upsample="deconv",
         )
+        # Sides are multiples of 32, so nothing is to be padded; padding by nothing would turn bf16 into float32.
+        for up in (self.network.upcat_1, self.network.upcat_2, self.network.upcat_3, self.network.upcat_4):
+            up.is_pad = False
 
     @property
     def encoder(self) -> nn.ModuleList:
         """The half that transfer learning may hold still."""
         net = self.network
         return nn.ModuleList([net.conv_0, net.down_1, net.down_2, net.down_3, net.down_4])
+
+    @property
+    def head(self) -> nn.Conv2d:
+        """The last convolution."""
+        last: nn.Conv2d = self.network.final_conv
+        return last
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, outputs, height, width) for ``images`` (n, 1, height, width) of grey values 0..255."""

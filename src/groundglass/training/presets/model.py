@@ -17,6 +17,9 @@ from groundglass.training.steps.spatial import RandomLungCrop
 Channel = Literal["lung", "infection", "consolidation"]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+Prior = Annotated[float, Field(gt=0.0, lt=1.0)]
+RARE, UNDECIDED = 0.05, 0.5
+"""Priors: a class of few pixels, and the one that networks have by themselves."""
 SIDE_MULTIPLE = 32
 """Sides of network inputs are multiples of this, so that five halvings come out even."""
 Side = Annotated[int, Field(multiple_of=SIDE_MULTIPLE, ge=SIDE_MULTIPLE)]
@@ -28,11 +31,14 @@ class UNetNetwork(Strict):
     Attributes:
         features: Channels at full resolution and after each of the four halvings.
         dropout: Dropout in every block.
+        prior: Chance of a class at a pixel before anything is learned. From a low one a rare class is learned much
+            faster: no steps are lost on finding out that it is rare (Lin et al. 2017, section 4.1).
     """
 
     kind: Literal["unet"] = "unet"
     features: tuple[Count, Count, Count, Count, Count] = (32, 64, 128, 256, 512)
     dropout: Chance = 0.0
+    prior: Prior = RARE
 
 
 class BCDUNetwork(Strict):
@@ -42,12 +48,14 @@ class BCDUNetwork(Strict):
         filters: Channels at full resolution; doubled by each of the three halvings.
         dense_blocks: Densely connected blocks at the bottom.
         dropout: Dropout at the bottom.
+        prior: Chance of a class at a pixel before anything is learned.
     """
 
     kind: Literal["bcdunet"] = "bcdunet"
     filters: Count = 64
     dense_blocks: Count = 3
     dropout: Chance = 0.5
+    prior: Prior = RARE
 
 
 class MobileNetV2Network(Strict):
@@ -57,12 +65,14 @@ class MobileNetV2Network(Strict):
         decoder: Channels of the decoder levels at stride 16, 8, 4 and 2.
         width: Width multiplier of the encoder.
         pretrained: Folder or cached name of ImageNet weights; without them the encoder starts at random.
+        prior: Chance of a class at a pixel before anything is learned.
     """
 
     kind: Literal["mobilenetv2-unet"] = "mobilenetv2-unet"
     decoder: tuple[Count, Count, Count, Count] = (256, 128, 64, 32)
     width: Positive = 1.0
     pretrained: str | None = "google/mobilenet_v2_1.0_224"
+    prior: Prior = RARE
 
 
 LiteName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
@@ -76,6 +86,7 @@ class LiteNetwork(Strict):
         decoder: Channels of the decoder levels at stride 16, 8, 4 and 2.
         dropout: Spatial dropout at the bottom.
         pretrained: Start the encoder from ImageNet weights.
+        prior: Chance of a class at a pixel before anything is learned.
     """
 
     kind: Literal["lite-unet"] = "lite-unet"
@@ -83,6 +94,7 @@ class LiteNetwork(Strict):
     decoder: tuple[Count, Count, Count, Count] = (96, 64, 40, 24)
     dropout: Chance = 0.1
     pretrained: bool = True
+    prior: Prior = UNDECIDED
 
 
 Network = Annotated[UNetNetwork | BCDUNetwork | MobileNetV2Network | LiteNetwork, Field(discriminator="kind")]

@@ -2,8 +2,8 @@
 
     python benchmarks/training.py [--threads N] [--json FILE]
 
-- gradient: each depthwise convolution of an EfficientNet-lite0 at 256x256 that `quicken_depthwise` replaces.
-- up: forward and gradients of the widest transposed convolution of the U-Net presets (`quicken_doubling`).
+- gradient: each depthwise convolution of an EfficientNet-lite0 at 256x256 that `quicken` replaces.
+- up: forward and gradients of the widest transposed convolution of the U-Net presets.
 - step: forward, backward and AdamW of whole networks, with and without.
 
 CPU milliseconds of one thread by default (they hardly depend on what else runs), bf16 where the processor has it.
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from groundglass.training.arithmetic import bf16_is_fast
 from groundglass.training.classification.nets.build import build
 from groundglass.training.nets import build_network
-from groundglass.training.nets.depthwise import DepthwiseConv2d, quicken_depthwise
-from groundglass.training.nets.doubling import quicken_doubling
+from groundglass.training.nets.depthwise import DepthwiseConv2d
+from groundglass.training.nets.quick import quicken
 from groundglass.training.nets.unet import LiteUNet, UNetConfig
 from groundglass.training.presets import load_preset
 
@@ -62,7 +62,7 @@ def main() -> None:
 def gradients(network: nn.Module, size: int) -> list[Row]:
     """One row for each replaced convolution of another shape."""
     network, shapes = copy.deepcopy(network).train(), {}
-    quicken_depthwise(network)
+    quicken(network)
 
     def keep(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(conv, DepthwiseConv2d)
@@ -93,7 +93,7 @@ def up(channels: int, side: int) -> Row:
     """A transposed convolution of 2 x 2, forward and backward."""
     plain = nn.Sequential(nn.ConvTranspose2d(channels, channels, 2, 2)).train()
     quick = copy.deepcopy(plain)
-    quicken_doubling(quick)
+    quicken(quick)
     images = torch.rand(BATCH, channels, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
 
     def learn(network: nn.Module) -> None:
@@ -117,8 +117,7 @@ def step(name: str, network: nn.Module, size: int) -> Row:
     for quick in (False, True):
         own = copy.deepcopy(network).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if quick:
-            quicken_depthwise(own)
-            quicken_doubling(own)
+            quicken(own)
         optimiser, images = torch.optim.AdamW(own.parameters()), pictures(size)
 
         def update(own: nn.Module = own, optimiser: torch.optim.Optimizer = optimiser, images: Tensor = images) -> None:

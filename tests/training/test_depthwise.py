@@ -12,9 +12,10 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
-from groundglass.training.nets.depthwise import SLOW, DepthwiseConv2d, quicken_depthwise  # noqa: E402
+from groundglass.training.nets.depthwise import SLOW, DepthwiseConv2d  # noqa: E402
+from groundglass.training.nets.quick import quicken  # noqa: E402
 from groundglass.training.nets.unet import LiteEncoder  # noqa: E402
-from tests.training.gradients import gradients  # noqa: E402
+from tests.training.gradients import assert_the_same, gradients  # noqa: E402
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,7 +25,6 @@ from tests.training.gradients import gradients  # noqa: E402
     rows=st.integers(7, 15),
     columns=st.integers(7, 15),
     bias=st.booleans(),
-    last=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_the_gradients_are_those_of_pytorch(
@@ -33,7 +33,6 @@ def test_the_gradients_are_those_of_pytorch(
     rows: int,
     columns: int,
     bias: bool,
-    last: bool,
     seed: int,
 ) -> None:
     kernel, stride = kernel_and_stride
@@ -42,16 +41,9 @@ def test_the_gradients_are_those_of_pytorch(
     torch.manual_seed(seed)
     plain = nn.Sequential(nn.Conv2d(4, 4, kernel, stride, padding, groups=4, bias=bias))
     quick = copy.deepcopy(plain)
-    quicken_depthwise(quick)
+    quicken(quick)
     assert isinstance(quick[0], DepthwiseConv2d)
-    images = torch.randn(2, 4, rows, columns)
-    images = images.contiguous(memory_format=torch.channels_last) if last else images
-    wanted, by_hand = gradients(plain, images)
-    found, quicker = gradients(quick, images)
-    torch.testing.assert_close(found, wanted)
-    assert set(by_hand) == set(quicker)
-    for name, one in by_hand.items():
-        torch.testing.assert_close(quicker[name], one, atol=2e-5, rtol=1e-4)
+    assert_the_same(plain, quick, torch.randn(2, 4, rows, columns))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +62,7 @@ def test_the_gradients_are_those_of_pytorch(
 )
 def test_other_convolutions_stay(conv: nn.Conv2d) -> None:
     network = nn.Sequential(conv)
-    quicken_depthwise(network)
+    quicken(network)
     assert network[0] is conv
 
 
@@ -78,7 +70,7 @@ def test_an_encoder_keeps_names_results_and_gradients() -> None:
     torch.manual_seed(0)
     plain = LiteEncoder(pretrained=False)
     quick = copy.deepcopy(plain)
-    quicken_depthwise(quick)
+    quicken(quick)
     assert sum(isinstance(module, DepthwiseConv2d) for module in quick.modules()) == 11
     assert list(quick.state_dict()) == list(plain.state_dict())
     images = torch.randn(2, 1, 64, 96)
@@ -100,7 +92,7 @@ def test_bf16_comes_as_near_to_the_truth_as_pytorch() -> None:
     torch.manual_seed(1)
     plain = nn.Sequential(nn.Conv2d(16, 16, 5, 2, groups=16, bias=False))
     quick = copy.deepcopy(plain)
-    quicken_depthwise(quick)
+    quicken(quick)
     images = torch.randn(4, 16, 23, 21)
     _, truth = gradients(plain, images)
     with torch.autocast("cpu", torch.bfloat16):

@@ -15,8 +15,7 @@ from groundglass.training.callbacks import WATCHED
 from groundglass.training.data import Item
 from groundglass.training.losses import make_loss
 from groundglass.training.nets import build_network
-from groundglass.training.nets.depthwise import quicken_depthwise
-from groundglass.training.nets.doubling import quicken_doubling
+from groundglass.training.nets.quick import quicken
 from groundglass.training.presets.model import Preset, Schedule
 
 FINITE_EVERY = 50
@@ -38,8 +37,7 @@ class SegmentationModule(lightning.LightningModule):
         self.preset, self.schedule = preset, preset.schedule
         self.total_steps, self.period, self.seed, self.groups = steps, period, seed, groups
         self.network = build_network(preset.network, len(preset.channels)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        quicken_depthwise(self.network)
-        quicken_doubling(self.network)
+        quicken(self.network)
         self.averaged = self.network
         if self.schedule.average_decay is not None:
             self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)

@@ -27,7 +27,7 @@ from groundglass.training.classification.losses import open_label_loss
 from groundglass.training.classification.nets.build import build
 from groundglass.training.classification.nets.simple import SliceNetwork
 from groundglass.training.classification.presets import ClassifierPreset
-from groundglass.training.nets.depthwise import quicken_depthwise
+from groundglass.training.nets.quick import quicken
 
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.csv"
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Learner:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = build(preset.network, count, pretrained=preset.pretrained, weights=preset.weights)
         self.network: SliceNetwork = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        quicken_depthwise(self.network)
+        quicken(self.network)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=preset.rate, weight_decay=preset.weight_decay)
         weights = balance(parts["train"].classes, count) if preset.class_weights else np.ones(count, np.float32)
         self.class_weights = torch.from_numpy(weights).to(self.device)

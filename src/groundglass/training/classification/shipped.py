@@ -31,7 +31,7 @@ from groundglass.training.classification.nets.lite import LiteClassifier, Maps
 from groundglass.training.classification.nets.slices import SliceNetwork
 from groundglass.training.classification.nets.start import start_encoder
 from groundglass.training.classification.shipped_data import SHARES, Prepared, SourceSampler, load_shipped
-from groundglass.training.nets.depthwise import quicken_depthwise
+from groundglass.training.nets.quick import quicken
 
 logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -121,7 +121,7 @@ class ShippedTraining:
             known_slices = learning[:: max(1, len(learning) // MEASURED_ON)][:MEASURED_ON]
             start_encoder(network, config.start, views_of(known_slices, config.size)[:, 0])
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        quicken_depthwise(self.network)
+        quicken(self.network)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         self.sampler = SourceSampler(learning, _shares(learning))
         self.val_views = views_of(self.val, config.size) if self.val else np.zeros((0, 3, 1, 1), np.uint8)

@@ -54,15 +54,8 @@ class DepthwiseConv2d(nn.Conv2d):
         return found if self.bias is None else found + self.bias.to(found.dtype)[:, None, None]
 
 
-def quicken_depthwise(network: nn.Module) -> None:
-    """Puts a `DepthwiseConv2d` in the place of every depthwise convolution that gains."""
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and _gains(child):
-                setattr(module, name, DepthwiseConv2d(child))
-
-
-def _gains(conv: nn.Conv2d) -> bool:
+def gains(conv: nn.Conv2d) -> bool:
+    """Is it one whose place a `DepthwiseConv2d` can take, and is that faster?"""
     depthwise = not isinstance(conv, DepthwiseConv2d) and 1 < conv.groups == conv.in_channels == conv.out_channels
     sides = (conv.kernel_size, conv.stride, () if isinstance(conv.padding, str) else conv.padding)
     square = all(len(set(side)) < 2 for side in sides) and set(conv.dilation) == {1}

@@ -38,15 +38,8 @@ class DoublingConv2d(nn.ConvTranspose2d):
         return torch.as_tensor(pixels.permute(0, 3, 1, 2))
 
 
-def quicken_doubling(network: nn.Module) -> None:
-    """Puts a `DoublingConv2d` in the place of every transposed convolution that gains."""
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.ConvTranspose2d) and _gains(child):
-                setattr(module, name, DoublingConv2d(child))
-
-
-def _gains(conv: nn.ConvTranspose2d) -> bool:
+def gains(conv: nn.ConvTranspose2d) -> bool:
+    """Is it one whose place a `DoublingConv2d` can take?"""
     doubles = set(conv.kernel_size) == {SIDE} == set(conv.stride)
     plain = set(conv.padding) == {0} == set(conv.output_padding) and set(conv.dilation) == {1} and conv.groups == 1
     return doubles and plain and not isinstance(conv, DoublingConv2d)

@@ -78,7 +78,7 @@ def covid20(folder: Path, networks: Networks) -> list[dict[str, object]]:
 
 def medseg(folder: Path, networks: Networks) -> list[dict[str, object]]:
     """Mean and pooled Dice of infection on every fourth picture."""
-    files = sorted((folder / "ct").iterdir(), key=lambda path: int(path.stem))[::4]
+    files = held_out_medseg(folder)
     result = analyze_pictures("medseg", files, networks)
     truth = [read_grey(folder / "infection" / f"{file.stem}.png") for file in files]
     single = [pooled_dice([one], [found]) for one, found in zip(truth, result.infection, strict=True)]
@@ -111,7 +111,7 @@ def ct_volumes(folder: Path, networks: Networks) -> list[dict[str, object]]:
 def lung2d(folder: Path, networks: Networks) -> list[dict[str, object]]:
     """Lung Dice of single HU slices, each as a scan of one slice (every eighth is held out)."""
     scores: list[float] = []
-    for path in sorted((folder / "ct").glob("*.png"))[::8]:
+    for path in held_out_lung2d(folder):
         picture = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), dtype=np.int32) - 1024
         # Columns run to the patient's left and rows to posterior.
         result = gg.analyze(picture.T[:, :, None], affine=np.diag([-1.0, -1.0, 1.0, 1.0]), networks=networks)
@@ -132,6 +132,16 @@ def lung3d(folder: Path, networks: Networks) -> list[dict[str, object]]:
         found = result.lungs.on_source_grid()
         rows.append({"scan": path.name, "lung": round(pooled_dice([truth], [found]), 4)})
     return rows
+
+
+def held_out_medseg(folder: Path) -> list[Path]:
+    """Every fourth picture, in the order of their numbers."""
+    return sorted((folder / "ct").iterdir(), key=lambda path: int(path.stem))[::4]
+
+
+def held_out_lung2d(folder: Path) -> list[Path]:
+    """Every eighth slice."""
+    return sorted((folder / "ct").glob("*.png"))[::8]
 
 
 def analyze_pictures(case: str, files: Iterable[Path], networks: Networks) -> PictureResult:

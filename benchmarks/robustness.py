@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from accuracy import pooled_dice, read_grey
+from accuracy import held_out_lung2d, held_out_medseg, pooled_dice, read_grey
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -98,13 +98,13 @@ def analyze(slices: list[Picture], networks: Networks) -> PictureResult:
 
 def medseg(data: Path) -> Iterator[tuple[Picture, Picture]]:
     """Held-out pictures and their infection."""
-    for file in sorted((data / "medseg_train" / "ct").iterdir(), key=lambda path: int(path.stem))[::4]:
+    for file in held_out_medseg(data / "medseg_train"):
         yield read_grey(file), read_grey(data / "medseg_train" / "infection" / f"{file.stem}.png")
 
 
 def lung2d(data: Path) -> Iterator[tuple[Picture, Picture]]:
     """Held-out HU slices as pictures, and their lungs."""
-    for file in sorted((data / "lung2d_hu" / "ct").glob("*.png"))[::8]:
+    for file in held_out_lung2d(data / "lung2d_hu"):
         hu = np.asarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED), dtype=np.int32) - 1024
         yield as_picture(hu, *WINDOWS["-1250..250"]), read_grey(data / "lung2d_hu" / "lung" / file.name)
 
